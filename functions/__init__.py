@@ -1,0 +1,1 @@
+"""The upper floor: what this system does with fabrics."""

@@ -1,0 +1,31 @@
+"""A fabric as it is configured in NetBox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Naming(StrEnum):
+    """How devices of a fabric are named in NetBox, where names are unique per site."""
+
+    PLAIN = "plain"  # the name of the Kubernetes object
+    PREFIXED = "prefixed"  # <fabric>-<name>
+
+
+@dataclass(frozen=True, slots=True)
+class Fabric:
+    """One Hedgehog fabric: its anchor in NetBox (a cluster) and how it is to be synced.
+
+    `name` is the cluster's name (a slug of at most 16 characters) and `cluster_id` its id in NetBox;
+    `site` is the slug of the site its devices are created in; `secret` names the kubeconfig in the secret store.
+    `insecure_tls` accepts a kubeconfig that skips TLS verification; every outcome then says so.
+    """
+
+    name: str
+    cluster_id: int
+    site: str
+    secret: str
+    naming: Naming = Naming.PLAIN
+    enabled: bool = True
+    insecure_tls: bool = False

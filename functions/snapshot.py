@@ -1,0 +1,46 @@
+"""What was seen of a fabric: one listing per kind, and whether it is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+type Resource = Mapping[str, Any]
+"""One custom resource as plain JSON: apiVersion, kind, metadata, spec, status."""
+
+
+class Reading(StrEnum):
+    """How far the reading of a kind got; absences may be computed from COMPLETE and ABSENT alone."""
+
+    COMPLETE = "complete"  # read to the last page of one snapshot
+    ABSENT = "absent"  # discovery answered, and does not offer the kind
+    UNREAD = "unread"  # could not be listed to the end, for whatever reason
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The objects of one kind. `items` is empty unless `reading` is COMPLETE; `error` says why it is UNREAD."""
+
+    kind: str
+    reading: Reading
+    items: tuple[Resource, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that was read of one fabric in one run."""
+
+    fabric: str
+    listings: Mapping[str, Listing] = field(default_factory=dict)
+
+    def items(self, kind: str) -> Iterator[Resource]:
+        """The objects of `kind` (none when it is absent or unread), in the order of the API: by name."""
+        listing = self.listings.get(kind)
+        return iter(listing.items if listing else ())
+
+    def known(self, *kinds: str) -> bool:
+        """Whether every one of `kinds` is known in full: read to the end, or not offered by this fabric."""
+        return all(kind in self.listings and self.listings[kind].reading is not Reading.UNREAD for kind in kinds)

@@ -1,0 +1,1 @@
+"""The ground floor: the doors to the outside world. It knows nothing of fabrics or syncs."""

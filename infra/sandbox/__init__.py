@@ -1,0 +1,1 @@
+"""The whole world on one machine: a real NetBox, simulated fabrics, a local broker."""
