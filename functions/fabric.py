@@ -18,7 +18,8 @@ class Fabric:
     """One Hedgehog fabric: its anchor in NetBox (a cluster) and how it is to be synced.
 
     `name` is the cluster's name (a slug of at most 16 characters) and `cluster_id` its id in NetBox;
-    `site` is the slug of the site its devices are created in; `secret` names the kubeconfig in the secret store.
+    `site` (slug) and `site_id` are the site that its devices are created in;
+    `secret` names the kubeconfig in the secret store.
     `insecure_tls` accepts a kubeconfig that skips TLS verification; every outcome then says so.
     """
 
@@ -29,3 +30,4 @@ class Fabric:
     naming: Naming = Naming.PLAIN
     enabled: bool = True
     insecure_tls: bool = False
+    site_id: int = 0

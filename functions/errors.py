@@ -1,0 +1,181 @@
+"""The closed list of what can go wrong with a sync: each with its side, whether to try again, and a hint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from infra.secrets import SecretError
+from infra.transport import Fault, TransportError
+
+from infra.deadline import DeadlineExceeded
+
+
+class Side(StrEnum):
+    """Where it went wrong."""
+
+    FABRIC = "fabric"  # the Hedgehog control cluster, or the way to it
+    NETBOX = "netbox"  # NetBox, or the way to it
+    EVENTS = "events"  # Pub/Sub, or the way to it
+    CONFIG = "config"  # what people configured: the cluster in NetBox, the secret, the environment
+    SELF = "self"  # this system
+
+
+class Code(StrEnum):
+    """Every error that an outcome can carry. Values are stable: programs act on them."""
+
+    FABRIC_TIMEOUT = "fabric_timeout"
+    FABRIC_UNREACHABLE = "fabric_unreachable"
+    FABRIC_TLS = "fabric_tls"
+    FABRIC_UNAUTHORIZED = "fabric_unauthorized"
+    FABRIC_FORBIDDEN = "fabric_forbidden"
+    FABRIC_THROTTLED = "fabric_throttled"
+    FABRIC_ERROR = "fabric_error"
+    FABRIC_BAD_ANSWER = "fabric_bad_answer"
+    NETBOX_TIMEOUT = "netbox_timeout"
+    NETBOX_UNREACHABLE = "netbox_unreachable"
+    NETBOX_TLS = "netbox_tls"
+    NETBOX_DENIED = "netbox_denied"
+    NETBOX_THROTTLED = "netbox_throttled"
+    NETBOX_ERROR = "netbox_error"
+    NETBOX_BAD_ANSWER = "netbox_bad_answer"
+    NETBOX_CHANGED = "netbox_changed"
+    NETBOX_NOT_READY = "netbox_not_ready"
+    PUBLISH_FAILED = "publish_failed"
+    BAD_REQUEST = "bad_request"
+    UNKNOWN_FABRIC = "unknown_fabric"
+    NOT_CONFIGURED = "not_configured"
+    BAD_SECRET = "bad_secret"  # noqa: S105 - the name of an error
+    BAD_KUBECONFIG = "bad_kubeconfig"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Nature:
+    """What is always true of an error: where it lies, whether trying again may help, what a person can do."""
+
+    side: Side
+    retryable: bool
+    hint: str
+
+
+_F, _N, _E, _C, _S = Side.FABRIC, Side.NETBOX, Side.EVENTS, Side.CONFIG, Side.SELF
+
+NATURES: dict[Code, Nature] = {
+    Code.FABRIC_TIMEOUT: Nature(_F, True, "The fabric's API server did not answer in time: is the control node up?"),
+    Code.FABRIC_UNREACHABLE: Nature(_F, True, "Check the server address in the kubeconfig, routing and firewalls."),
+    Code.FABRIC_TLS: Nature(_F, False, "The certificate does not fit the CA in the kubeconfig: renew the secret."),
+    Code.FABRIC_UNAUTHORIZED: Nature(_F, False, "The fabric refused the token: make a new one, update the secret."),
+    Code.FABRIC_FORBIDDEN: Nature(_F, False, "Grant `list` and `get` on the Hedgehog kinds to the service account."),
+    Code.FABRIC_THROTTLED: Nature(_F, True, "The API server is overloaded; the next run tries again."),
+    Code.FABRIC_ERROR: Nature(_F, True, "The API server failed: look at its log, and at etcd."),
+    Code.FABRIC_BAD_ANSWER: Nature(_F, True, "Not a Kubernetes answer: is there a proxy in front of the API server?"),
+    Code.NETBOX_TIMEOUT: Nature(_N, True, "NetBox did not answer in time: look at its load and its database."),
+    Code.NETBOX_UNREACHABLE: Nature(_N, True, "Check NETBOX_URL, routing and whether NetBox is up."),
+    Code.NETBOX_TLS: Nature(_N, False, "NetBox's certificate is not trusted: set NETBOX_CA_FILE."),
+    Code.NETBOX_DENIED: Nature(_N, False, "NetBox refused the token or a permission is missing: see the README."),
+    Code.NETBOX_THROTTLED: Nature(_N, True, "NetBox, or what stands in front of it, limits requests."),
+    Code.NETBOX_ERROR: Nature(_N, True, "NetBox failed: look at its log and its database."),
+    Code.NETBOX_BAD_ANSWER: Nature(_N, True, "Not a NetBox answer: is a maintenance page or a proxy in front of it?"),
+    Code.NETBOX_CHANGED: Nature(_N, True, "NetBox was changed while it was read; the next run tries again."),
+    Code.NETBOX_NOT_READY: Nature(_N, False, "Run `fabric-sync bootstrap` against this NetBox."),
+    Code.PUBLISH_FAILED: Nature(_E, True, "The event could not be published: check the topic and its permissions."),
+    Code.BAD_REQUEST: Nature(_C, False, "The request is not a sync request: see docs/events.md."),
+    Code.UNKNOWN_FABRIC: Nature(_C, False, "No cluster of type Hedgehog Fabric has this name in NetBox."),
+    Code.NOT_CONFIGURED: Nature(_C, False, "Fill in what is missing on the fabric's cluster in NetBox."),
+    Code.BAD_SECRET: Nature(_C, False, "The secret that the fabric names cannot be read from the secret store."),
+    Code.BAD_KUBECONFIG: Nature(
+        _C, False, "The kubeconfig in the secret is refused: see the README for what is taken."
+    ),
+    Code.INTERNAL: Nature(_S, True, "A fault of fabric-sync: the log has the traceback under this event id."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One error as an outcome carries it. `text` says what happened, to which object; it never holds a secret."""
+
+    code: Code
+    text: str
+
+    @property
+    def nature(self) -> Nature:
+        """What is always true of this error."""
+        return NATURES[self.code]
+
+    def as_dict(self) -> dict[str, object]:
+        """The error as JSON: code, side, retryable, text, hint."""
+        nature = self.nature
+        return {
+            "code": self.code.value,
+            "side": nature.side.value,
+            "retryable": nature.retryable,
+            "text": self.text,
+            "hint": nature.hint,
+        }
+
+
+class SyncStopped(Exception):
+    """A step found that the run cannot go on; `problem` is what the outcome will say."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.text)
+        self.problem = problem
+
+
+_TRANSPORT = {
+    Fault.TLS: "tls",
+    Fault.TOO_LARGE: "bad_answer",
+    Fault.REDIRECT: "bad_answer",
+    Fault.PROTOCOL: "bad_answer",
+}
+
+
+def problem_of(error: Exception, side: Side) -> Problem:
+    """The error of the closed list behind an exception that a door of `side` raised.
+
+    The doors raise specific exceptions; anything unknown is `internal`, with its type and text.
+    """
+    text = str(error)
+    if isinstance(error, SyncStopped):
+        return error.problem
+    if isinstance(error, SecretError):
+        return Problem(Code.BAD_SECRET, text)
+    if side in (Side.FABRIC, Side.NETBOX):
+        if isinstance(error, DeadlineExceeded):
+            return Problem(Code(f"{side}_timeout"), text)
+        if isinstance(error, TransportError):
+            return Problem(Code(f"{side}_{_TRANSPORT.get(error.fault, 'unreachable')}"), text)
+        found = _fabric_answer(error) if side is Side.FABRIC else _netbox_answer(error)
+        if found is not None:
+            return Problem(found, text)
+    if side is Side.EVENTS:
+        return Problem(Code.PUBLISH_FAILED, text)
+    return Problem(Code.INTERNAL, f"{type(error).__name__}: {text}")
+
+
+def _fabric_answer(error: Exception) -> Code | None:
+    """The code behind what the Kubernetes door raised; imported late, for NetBox alone needs no Kubernetes."""
+    from infra.kubernetes import KubeconfigError, KubernetesError
+
+    if isinstance(error, KubeconfigError):
+        return Code.BAD_KUBECONFIG
+    if not isinstance(error, KubernetesError):
+        return None
+    by_status = {401: Code.FABRIC_UNAUTHORIZED, 403: Code.FABRIC_FORBIDDEN, 429: Code.FABRIC_THROTTLED}
+    if error.status in by_status:
+        return by_status[error.status]
+    return Code.FABRIC_BAD_ANSWER if error.status < 400 else Code.FABRIC_ERROR
+
+
+def _netbox_answer(error: Exception) -> Code | None:
+    from infra.netbox import NetBoxError, UnprovenReadError, UnusableAnswerError
+
+    if isinstance(error, UnprovenReadError):
+        return Code.NETBOX_CHANGED
+    if isinstance(error, UnusableAnswerError):
+        return Code.NETBOX_BAD_ANSWER
+    if not isinstance(error, NetBoxError):
+        return None
+    by_status = {401: Code.NETBOX_DENIED, 403: Code.NETBOX_DENIED, 429: Code.NETBOX_THROTTLED}
+    return by_status.get(error.status, Code.NETBOX_ERROR)

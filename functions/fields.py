@@ -1,0 +1,100 @@
+"""The custom fields, tags and cluster type that carry this system's facts in NetBox: one table, made by bootstrap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+CLUSTER_TYPE_NAME = "Hedgehog Fabric"
+CLUSTER_TYPE_SLUG = "hedgehog-fabric"
+GROUP = "Fabric"
+
+KEY = "fabric_key"
+NAME = "fabric_name"
+
+_OWNED = ("dcim.device", "dcim.interface", "dcim.cable")
+_CLUSTER = ("virtualization.cluster",)
+
+
+@dataclass(frozen=True, slots=True)
+class CustomField:
+    """One custom field: its NetBox type, the object types it stands on, and whether people may edit it."""
+
+    name: str
+    label: str
+    type: str
+    on: tuple[str, ...]
+    description: str
+    editable: bool = False
+    unique: bool = False
+    choices: str | None = None
+    default: bool | str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceSet:
+    """The values of a select field: value → label."""
+
+    name: str
+    values: Mapping[str, str]
+
+
+CHOICE_SETS: tuple[ChoiceSet, ...] = (
+    ChoiceSet("Fabric naming", {"plain": "Name as in the fabric", "prefixed": "Fabric name in front"}),
+)
+
+CUSTOM_FIELDS: tuple[CustomField, ...] = (
+    CustomField(KEY, "Fabric key", "text", _OWNED, "Identity: fabric/Kind/namespace/name#part", unique=True),
+    CustomField(NAME, "Fabric", "text", _OWNED, "The fabric that owns this object"),
+    CustomField("fabric_source", "Fabric source", "text", _OWNED, "The Kubernetes object behind it"),
+    CustomField("fabric_asn", "Fabric ASN", "integer", ("dcim.device",), "BGP AS number of the device"),
+    CustomField("fabric_nos_name", "NOS name", "text", ("dcim.interface",), "The port's name in the switch's NOS"),
+    CustomField("fabric_breakout", "Breakout", "text", ("dcim.interface",), "Breakout mode and lane"),
+    CustomField("fabric_secret", "Secret", "text", _CLUSTER, "Name of the kubeconfig's secret", editable=True),
+    CustomField(
+        "fabric_naming",
+        "Device names",
+        "select",
+        _CLUSTER,
+        "How devices are named in NetBox",
+        editable=True,
+        choices="Fabric naming",
+        default="plain",
+    ),
+    CustomField("fabric_enabled", "Sync enabled", "boolean", _CLUSTER, "Whether to sync", editable=True, default=True),
+    CustomField(
+        "fabric_insecure_tls",
+        "Insecure TLS",
+        "boolean",
+        _CLUSTER,
+        "Accept a kubeconfig that skips TLS verification",
+        editable=True,
+        default=False,
+    ),
+    CustomField("fabric_result", "Last result", "text", _CLUSTER, "What the last sync came to"),
+    CustomField("fabric_result_since", "Result since", "datetime", _CLUSTER, "When that result was first seen"),
+    CustomField("fabric_error", "Last error", "longtext", _CLUSTER, "What went wrong, and what to do"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TagRow:
+    """A tag that people use to steer or find things."""
+
+    slug: str
+    name: str
+    color: str
+    description: str
+
+
+TAGS: tuple[TagRow, ...] = (
+    TagRow("fabric-managed", "fabric-managed", "009688", "Kept true to a Hedgehog fabric by fabric-sync"),
+    TagRow("fabric-hold", "fabric-hold", "ff9800", "fabric-sync does not change or delete this object"),
+)
+
+HOLD_TAG = "fabric-hold"
+
+
+def own_tag(slug: str, fabric: str) -> bool:
+    """Whether a tag on an object of `fabric` is ours to take away: its group tags, never what people use to steer."""
+    return slug.startswith((f"fabric-sg-{fabric}-", f"fabric-gwg-{fabric}-"))

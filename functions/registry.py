@@ -1,0 +1,95 @@
+"""The registry of fabrics: clusters of type Hedgehog Fabric in NetBox."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from functions.errors import Code, Problem, SyncStopped
+from functions.fabric import Fabric, Naming
+from functions.fields import CLUSTER_TYPE_NAME, CLUSTER_TYPE_SLUG
+from infra.netbox import NetBox, NetBoxError, Row
+
+PATH = "virtualization/clusters"
+_FIELDS = ("name", "scope_type", "scope", "custom_fields", "last_updated")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?")
+
+
+def valid_name(name: object) -> bool:
+    """Whether `name` can name a fabric: a lower-case slug of at most 16 characters."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+
+
+def find(netbox: NetBox, name: str) -> Row:
+    """The cluster behind fabric `name`; raises `SyncStopped` (unknown_fabric, netbox_not_ready)."""
+    if not valid_name(name):
+        raise SyncStopped(Problem(Code.BAD_REQUEST, "a fabric's name is a lower-case slug of at most 16 characters"))
+    rows = [row for row in _clusters(netbox, {"name": name}) if row.get("name") == name]
+    if not rows:
+        raise SyncStopped(Problem(Code.UNKNOWN_FABRIC, f"no {CLUSTER_TYPE_NAME} cluster {name} in NetBox"))
+    if len(rows) > 1:
+        raise SyncStopped(Problem(Code.NOT_CONFIGURED, f"{len(rows)} clusters in NetBox have the name {name}"))
+    return rows[0]
+
+
+def every(netbox: NetBox) -> list[Row]:
+    """The clusters of all fabrics, by id."""
+    return _clusters(netbox, {})
+
+
+def _clusters(netbox: NetBox, filters: dict[str, Any]) -> list[Row]:
+    try:
+        return netbox.read(PATH, {**filters, "type": CLUSTER_TYPE_SLUG}, _FIELDS)
+    except NetBoxError as refused:
+        # NetBox refuses a filter by a cluster type that it does not have.
+        if refused.status != 400:
+            raise
+        raise SyncStopped(
+            Problem(Code.NETBOX_NOT_READY, f"NetBox has no cluster type {CLUSTER_TYPE_NAME}: {refused.detail}")
+        ) from refused
+
+
+def fabric_of(row: Row) -> Fabric:
+    """The fabric that a cluster configures; raises `SyncStopped` (not_configured, with all that is missing)."""
+    custom = row.get("custom_fields") or {}
+    if "fabric_secret" not in custom:
+        raise SyncStopped(Problem(Code.NETBOX_NOT_READY, "the custom field fabric_secret is missing in NetBox"))
+    missing = []
+    if row.get("scope_type") != "dcim.site":
+        missing.append("the cluster's scope is not a site")
+    if not custom["fabric_secret"]:
+        missing.append("fabric_secret is empty")
+    naming = custom.get("fabric_naming") or Naming.PLAIN.value
+    naming = naming["value"] if isinstance(naming, dict) else naming
+    if naming not in set(Naming):
+        missing.append(f"fabric_naming {naming!r} is not one of {', '.join(Naming)}")
+    if missing:
+        raise SyncStopped(Problem(Code.NOT_CONFIGURED, f"{row['name']}: {'; '.join(missing)}"))
+    return Fabric(
+        name=row["name"],
+        cluster_id=row["id"],
+        site=row["scope"]["slug"],
+        site_id=row["scope"]["id"],
+        secret=custom["fabric_secret"],
+        naming=Naming(naming),
+        enabled=custom.get("fabric_enabled") is not False,
+        insecure_tls=custom.get("fabric_insecure_tls") is True,
+    )
+
+
+def add(netbox: NetBox, name: str, *, site: str, secret: str, naming: Naming = Naming.PLAIN) -> Row:
+    """Register a fabric: a cluster in the existing site with slug `site`; raises `SyncStopped` when it cannot."""
+    if not valid_name(name):
+        raise SyncStopped(Problem(Code.NOT_CONFIGURED, f"{name!r} is not a lower-case slug of at most 16 characters"))
+    sites = [row for row in netbox.read("dcim/sites", {"slug": site}, ("slug",)) if row.get("slug") == site]
+    if not sites:
+        raise SyncStopped(Problem(Code.NOT_CONFIGURED, f"NetBox has no site with the slug {site}"))
+    row = {
+        "name": name,
+        "type": {"slug": CLUSTER_TYPE_SLUG},
+        "status": "active",
+        "scope_type": "dcim.site",
+        "scope_id": sites[0]["id"],
+        "custom_fields": {"fabric_secret": secret, "fabric_naming": naming.value, "fabric_enabled": True},
+    }
+    return netbox.create(PATH, [row])[0]

@@ -1,0 +1,219 @@
+"""The door to NetBox: pynetbox on the bounded session; full reads that prove they are complete, bulk writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import pynetbox
+from pynetbox.core.query import AllocationError, ContentError, Request, RequestError
+
+from infra.deadline import Deadline
+from infra.transport import BoundedSession, bounded_session
+
+type Row = dict[str, Any]
+
+PAGE: Final = 1000
+"""NetBox's own MAX_PAGE_SIZE by default: the fixed cost of a request dominates, so ask for as much as it gives."""
+
+
+class NetBoxError(Exception):
+    """NetBox answered, and the answer is a refusal.
+
+    `status` is the HTTP status; `detail` what NetBox said, in one line; `rows` what it said of single rows of a
+    bulk request: the row's index in the request → its errors (NetBox ≥ 4.7 names every bad row in one answer).
+    """
+
+    def __init__(self, status: int, detail: str, rows: Mapping[int, str] | None = None) -> None:
+        super().__init__(f"NetBox answered {status}: {detail}")
+        self.status = status
+        self.detail = detail
+        self.rows = dict(rows or {})
+
+
+class UnusableAnswerError(NetBoxError):
+    """NetBox, or something in front of it, answered with what is not the JSON that its API promises."""
+
+
+class UnprovenReadError(NetBoxError):
+    """A list changed while it was read, twice: what is missing from it proves nothing."""
+
+
+class NetBox:
+    """One NetBox, for one invocation.
+
+    `url` is its base address (without `/api`), `token` a v2 (`nbt_…`) or v1 token. Every request is bounded by
+    `deadline`, which may be replaced between requests (the reporting phase has a later end than the work).
+    `requests` counts what was sent. Raises `NetBoxError`, `infra.transport.TransportError` and
+    `infra.deadline.DeadlineExceeded`, nothing else.
+    """
+
+    def __init__(self, url: str, token: str, deadline: Deadline, *, ca_file: str | None = None) -> None:
+        self._api = pynetbox.api(url, token=token)
+        self._session: BoundedSession = bounded_session(deadline, verify=ca_file or True)
+        self._api.http_session = self._session
+        self.url = url.rstrip("/")
+        self.requests = 0
+
+    def __enter__(self) -> NetBox:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    @property
+    def deadline(self) -> Deadline:
+        """What bounds the next request."""
+        return self._session.deadline
+
+    @deadline.setter
+    def deadline(self, deadline: Deadline) -> None:
+        self._session.deadline = deadline
+
+    def status(self) -> Row:
+        """NetBox's own status: its version, plugins and workers (`/api/status/`)."""
+        request = self._request("status")
+        answer = next(iter(self._send(lambda: list(request.get()), "status")), None)
+        if not isinstance(answer, dict) or "netbox-version" not in answer:
+            raise UnusableAnswerError(200, "the status has no netbox-version: is this a NetBox?")
+        return answer
+
+    def read(self, path: str, filters: Mapping[str, Any] | None = None, fields: Iterable[str] = ()) -> list[Row]:
+        """Every object below `path` that `filters` let through, in the order of their ids, proved complete.
+
+        Pages are cut by id (`id__gt`), so a write elsewhere can never shift a row from one page to another; each
+        page says how many rows are still to come, and a list of several pages is counted once more at its end.
+        Where the numbers disagree the list is read once again, then `UnprovenReadError` is raised. `fields` keeps
+        the answer narrow (`id` is always there). Unknown filters are ignored by NetBox, so the caller checks that
+        the rows are what was asked for.
+        """
+        params: dict[str, Any] = {"ordering": "id", **(filters or {})}
+        wanted = tuple(dict.fromkeys(("id", *fields)))
+        if wanted != ("id",):
+            params["fields"] = ",".join(wanted)
+        for _ in range(2):
+            rows = self._read_once(path, params)
+            if rows is not None:
+                return rows
+        raise UnprovenReadError(200, f"{path} changed while it was read, twice")
+
+    def _read_once(self, path: str, params: Mapping[str, Any]) -> list[Row] | None:
+        rows: list[Row] = []
+        total = None
+        pages = 0
+        while True:
+            after = {"id__gt": rows[-1]["id"]} if rows else {}
+            page, remaining = self._page(path, {**params, **after, "limit": PAGE})
+            pages += 1
+            total = remaining if total is None else total
+            ids = [row["id"] for row in page]
+            if ids != sorted(set(ids)) or (rows and page and ids[0] <= rows[-1]["id"]):
+                raise UnusableAnswerError(200, f"{path} is not ordered by id")
+            rows += page
+            if len(rows) - len(page) + remaining != total:
+                return None
+            if len(page) == remaining:
+                break
+            if not page:
+                return None
+        if pages > 1 and self.count(path, params) != total:
+            return None
+        return rows
+
+    def _page(self, path: str, params: Mapping[str, Any]) -> tuple[list[Row], int]:
+        # With an offset pynetbox answers one page; without one it would follow `next` beyond our sight.
+        request = self._request(path, params, offset=0)
+        try:
+            page, count = self._send(lambda: list(request.get()), path), request.count
+            if isinstance(count, int) and all(isinstance(row["id"], int) for row in page):
+                return page, count
+        except (AttributeError, KeyError, TypeError):
+            pass  # said below, with what was expected
+        raise UnusableAnswerError(200, f"{path}: not a list of objects with a count")
+
+    def count(self, path: str, filters: Mapping[str, Any] | None = None) -> int:
+        """How many objects below `path` the filters let through."""
+        params = {key: value for key, value in (filters or {}).items() if key not in ("fields", "ordering")}
+        return self._page(path, {**params, "limit": 1, "fields": "id"})[1]
+
+    def create(self, path: str, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+        """Create `rows` in one request, all or none; the created objects in the same order."""
+        return self._bulk(path, "post", rows)
+
+    def update(self, path: str, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+        """Change `rows` (each with its `id` and the fields to change) in one request, all or none."""
+        return self._bulk(path, "patch", rows)
+
+    def delete(self, path: str, ids: Sequence[int]) -> None:
+        """Delete the objects with `ids` in one request, all or none."""
+        rows = [{"id": id_} for id_ in ids]
+        request = self._request(path)
+        self._send(lambda: request.delete(rows), path, rows)
+
+    def _bulk(self, path: str, verb: str, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+        request = self._request(path)
+        send = request.post if verb == "post" else request.patch
+        answer = self._send(lambda: send(list(rows)), path, rows)
+        if not isinstance(answer, list) or len(answer) != len(rows):
+            raise UnusableAnswerError(200, f"{path}: {len(rows)} objects were sent, the answer is not as many")
+        if verb == "patch":
+            by_id = {row.get("id"): row for row in answer if isinstance(row, dict)}
+            answer = [by_id.get(row["id"]) for row in rows]
+        if not all(isinstance(row, dict) and isinstance(row.get("id"), int) for row in answer):
+            raise UnusableAnswerError(200, f"{path}: the answer names no ids")
+        return answer
+
+    def _request(self, path: str, params: Mapping[str, Any] | None = None, offset: int | None = None) -> Request:
+        base = f"{self._api.base_url}/{path}"
+        return Request(base, self._session, filters=params, offset=offset, token=self._api.token)
+
+    def _send(self, send: Callable[[], Any], path: str, rows: Sequence[Mapping[str, Any]] = ()) -> Any:
+        """One request, with pynetbox's errors turned into ours."""
+        self.deadline.check(f"asking NetBox for {path}")
+        self.requests += 1
+        try:
+            return send()
+        except (RequestError, AllocationError) as refused:
+            raise _refusal(refused.req, rows) from refused
+        except ContentError as unusable:
+            raise UnusableAnswerError(unusable.req.status_code, f"{path}: the answer is not JSON") from unusable
+
+
+def _refusal(response: Any, sent: Sequence[Mapping[str, Any]]) -> NetBoxError:
+    """The error behind a refusal, in the shapes of NetBox 4.7 (`errors` with index or id) and before (a list)."""
+    status = response.status_code
+    try:
+        body = response.json()
+    except ValueError:
+        text = " ".join(response.text.split())[:200]
+        if status >= 500:
+            return NetBoxError(status, text or response.reason or "no text")
+        return UnusableAnswerError(status, f"not JSON: {text}")
+    rows: dict[int, str] = {}
+    if isinstance(body, dict) and isinstance(body.get("errors"), list):
+        positions = {row["id"]: at for at, row in enumerate(sent) if "id" in row}
+        for error in body["errors"]:
+            at = error.get("index", positions.get(error.get("id")))
+            if isinstance(at, int):
+                rows[at] = _line(error.get("errors", error))
+        return NetBoxError(status, _line(body.get("detail", body)), rows)
+    if sent and isinstance(body, list) and len(body) == len(sent):
+        rows = {at: _line(error) for at, error in enumerate(body) if error}
+        return NetBoxError(status, f"{len(rows)} of {len(sent)} objects were refused", rows)
+    return NetBoxError(status, _line(body.get("detail", body) if isinstance(body, dict) else body))
+
+
+def _line(error: Any) -> str:
+    """What NetBox said, in one bounded line: `field: text; field: text`."""
+    if isinstance(error, dict):
+        text = "; ".join(f"{key}: {_line(value)}" for key, value in error.items())
+    elif isinstance(error, list):
+        text = ", ".join(_line(value) for value in error)
+    else:
+        text = error if isinstance(error, str) else json.dumps(error)
+    return " ".join(text.split())[:500]
