@@ -1,0 +1,98 @@
+"""The topics and subscriptions of this system, created over REST on the embedded broker or the emulator alike."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+REQUESTS = "sync-requests"
+"""One message for each fabric that is due; pushed to the function."""
+OUTCOMES = "sync-outcomes"
+"""One message for each sync that ended; whoever wants to know subscribes."""
+DEAD_LETTERS = "sync-dead-letters"
+"""Requests that failed too often to be tried again."""
+
+REQUESTS_PUSH = "sync-requests-push"
+OUTCOMES_PULL = "sync-outcomes-pull"
+DEAD_LETTERS_PULL = "sync-dead-letters-pull"
+
+
+class MessagingError(Exception):
+    """The broker or emulator refused, or did not answer; says what was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Messaging:
+    """How requests reach the function. Times in seconds; the values are those of the cloud unless given.
+
+    `unwrapped` pushes the data as the body and the attributes as headers, so that an event arrives as a binary
+    CloudEvent; otherwise it arrives in Pub/Sub's JSON envelope.
+    """
+
+    project: str
+    push_endpoint: str
+    unwrapped: bool = True
+    first_backoff: float = 10.0
+    longest_backoff: float = 600.0
+    ack_deadline: int = 600
+    max_attempts: int = 5
+
+    def topics(self) -> dict[str, dict[str, Any]]:
+        """The topics by their path below `/v1/`."""
+        return {f"projects/{self.project}/topics/{name}": {} for name in (DEAD_LETTERS, OUTCOMES, REQUESTS)}
+
+    def subscriptions(self) -> dict[str, dict[str, Any]]:
+        """The subscriptions by their path below `/v1/`, in their REST form."""
+        topics, place = f"projects/{self.project}/topics", f"projects/{self.project}/subscriptions"
+        push: dict[str, Any] = {"pushEndpoint": self.push_endpoint}
+        if self.unwrapped:
+            push["noWrapper"] = {"writeMetadata": True}
+        return {
+            f"{place}/{DEAD_LETTERS_PULL}": {"topic": f"{topics}/{DEAD_LETTERS}", "ackDeadlineSeconds": 60},
+            f"{place}/{OUTCOMES_PULL}": {"topic": f"{topics}/{OUTCOMES}", "ackDeadlineSeconds": 60},
+            f"{place}/{REQUESTS_PUSH}": {
+                "topic": f"{topics}/{REQUESTS}",
+                "pushConfig": push,
+                "ackDeadlineSeconds": self.ack_deadline,
+                "enableMessageOrdering": True,
+                "retryPolicy": {
+                    "minimumBackoff": f"{self.first_backoff:g}s",
+                    "maximumBackoff": f"{self.longest_backoff:g}s",
+                },
+                "deadLetterPolicy": {
+                    "deadLetterTopic": f"{topics}/{DEAD_LETTERS}",
+                    "maxDeliveryAttempts": self.max_attempts,
+                },
+            },
+        }
+
+
+def create_messaging(url: str, messaging: Messaging) -> None:
+    """Creates what is not there yet of `messaging` on the broker or emulator at `url`.
+
+    What exists stays as it is. Raises `MessagingError`.
+    """
+    for path, settings in {**messaging.topics(), **messaging.subscriptions()}.items():
+        status, answer = rest(url, "PUT", f"/v1/{path}", settings)
+        if status not in (200, 409):
+            raise MessagingError(f"{path} could not be created at {url}: {status} {answer}")
+
+
+def rest(url: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, Any]:
+    """One REST call to the broker or emulator at `url`: the status and the JSON answer. Raises `MessagingError`."""
+    target = urlsplit(url)
+    connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=30)
+    try:
+        payload = None if body is None else json.dumps(body)
+        connection.request(method, path, payload, {"Content-Type": "application/json"})
+        reply = connection.getresponse()
+        text = reply.read()
+        return reply.status, json.loads(text) if text.strip().startswith((b"{", b"[")) else text.decode()
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise MessagingError(f"{method} {path} at {url} failed: {error}") from error
+    finally:
+        connection.close()
