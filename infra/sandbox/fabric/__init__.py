@@ -1,0 +1,1 @@
+"""Simulated fabrics: HTTPS servers that answer as a Kubernetes API server does for the Hedgehog kinds."""
