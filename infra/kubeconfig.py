@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+import os
+import re
+import ssl
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
+from urllib3.util.ssl_ import create_urllib3_context
 
 MAX_BYTES = 256 * 1024
 _MAX_NODES = 5_000  # a kubeconfig of a hundred clusters has two thousand; parsing more is only a waste of time
@@ -103,8 +109,8 @@ def parse_kubeconfig(text: str | bytes, *, allow_insecure: bool = False) -> Cred
     return Credentials(_server(cluster), _authority(cluster, allow_insecure), token, certificate, key)
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """Safe YAML without aliases, which a kubeconfig does not need and a bomb does."""
+class _PlainLoader(yaml.BaseLoader):
+    """YAML of mappings, lists and texts alone: no types, and no aliases, which only a bomb needs."""
 
     nodes = 0
 
@@ -122,7 +128,7 @@ def _load(text: str | bytes) -> Any:
         raise KubeconfigError(f"the kubeconfig is larger than {MAX_BYTES // 1024} KiB: keep the one context in use")
     # PyYAML quotes the lines around an error, which may be a token: hence `from None`, against the house's habit.
     try:
-        return yaml.load(text, _PlainLoader)  # noqa: S506 - a SafeLoader
+        return yaml.load(text, _PlainLoader)  # noqa: S506 - builds nothing but dict, list and str
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
@@ -152,7 +158,8 @@ def _named(config: dict[str, Any], plural: str, singular: str, name: Any, what: 
 def _refuse(entry: dict[str, Any], known: Mapping[str, str | None], what: str) -> None:
     for key in entry:
         if key not in known:
-            raise KubeconfigError(f"{what} has a field that is not known here: remove it")
+            name = key if re.fullmatch("[A-Za-z-]{1,40}", str(key)) else "(not a name)"  # it may be a slipped secret
+            raise KubeconfigError(f"{what} has a field that is not known here: remove {name}")
         if (reason := known[key]) is not None:
             raise KubeconfigError(f"{key} {reason}")
 
@@ -188,9 +195,10 @@ def _pem(entry: dict[str, Any], key: str) -> str | None:
 
 
 def _authority(cluster: dict[str, Any], allow_insecure: bool) -> str | None:
-    skip = cluster.get("insecure-skip-tls-verify") or False
-    if not isinstance(skip, bool):
+    said = (_text(cluster, "insecure-skip-tls-verify") or "false").lower()
+    if said not in ("true", "false"):
         raise KubeconfigError("insecure-skip-tls-verify is neither true nor false")
+    skip = said == "true"
     authority = _pem(cluster, "certificate-authority-data")
     if skip and authority is not None:
         raise KubeconfigError("insecure-skip-tls-verify and certificate-authority-data exclude each other: remove one")
@@ -216,3 +224,47 @@ def _server(cluster: dict[str, Any]) -> str:
     if parts.username is not None or parts.query or parts.fragment:
         raise KubeconfigError("server holds more than an address: remove the user, the query and the fragment")
     return server.rstrip("/")
+
+
+@contextmanager
+def _file_in_memory(text: str) -> Iterator[str]:
+    """A path under which `text` can be read: OpenSSL's API for client certificates takes nothing but paths."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("credentials")
+        try:
+            os.write(descriptor, text.encode())
+            yield f"/proc/self/fd/{descriptor}"
+        finally:
+            os.close(descriptor)
+    else:
+        # Where there is no memfd (not on Linux): a file that only we may read, gone when the certificate is loaded.
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write(text)
+            file.flush()
+            yield file.name
+
+
+def tls_context(credentials: Credentials) -> ssl.SSLContext:
+    """The TLS settings of one fabric: its own CA and nothing else, and its client certificate.
+
+    Nothing touches the disk. Raises `KubeconfigError` when a certificate or key cannot be used.
+    """
+    context = create_urllib3_context(cert_reqs=ssl.CERT_NONE if credentials.ca_pem is None else ssl.CERT_REQUIRED)
+    # On from Python 3.13; the CAs that older clusters made for themselves lack what it asks for.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if credentials.ca_pem is not None:
+        try:
+            context.load_verify_locations(cadata=credentials.ca_pem)
+        except (ssl.SSLError, ValueError) as error:
+            raise KubeconfigError("certificate-authority-data holds no usable certificate: copy it again") from error
+    if credentials.client_certificate_pem is not None:
+        pem = f"{credentials.client_certificate_pem}\n{credentials.client_key_pem}\n"
+        try:
+            with _file_in_memory(pem) as path:
+                # A password, though none is needed, so that OpenSSL never asks for one on the terminal.
+                context.load_cert_chain(path, password="")
+        except (ssl.SSLError, ValueError) as error:
+            raise KubeconfigError(
+                "client-certificate-data and client-key-data do not make a usable pair: copy both again"
+            ) from error
+    return context
