@@ -35,8 +35,7 @@ def existing_of(
 ) -> Existing:
     """An object as compare wants it, from a list or from the answer to a write.
 
-    `ends` holds what was read of the cables' ends beside them (cable id → "A" and "B" → interface ids); without it
-    the row's own terminations are taken.
+    A cable's ends are taken from `ends`; without it, from the row's own terminations.
     """
     values: dict[str, Any] = {}
     for name, spec in MODELS[model].fields.items():

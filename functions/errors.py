@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from infra.deadline import DeadlineExceeded
 from infra.secrets import SecretError
 from infra.transport import Fault, TransportError
-
-from infra.deadline import DeadlineExceeded
 
 
 class Side(StrEnum):
@@ -156,7 +155,8 @@ def problem_of(error: Exception, side: Side) -> Problem:
 
 def _fabric_answer(error: Exception) -> Code | None:
     """The code behind what the Kubernetes door raised; imported late, for NetBox alone needs no Kubernetes."""
-    from infra.kubernetes import KubeconfigError, KubernetesError
+    from infra.kubeconfig import KubeconfigError
+    from infra.kubernetes import KubernetesError
 
     if isinstance(error, KubeconfigError):
         return Code.BAD_KUBECONFIG

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?")
+
+
+def valid_name(name: object) -> bool:
+    """Whether `name` can name a fabric: a lower-case slug of at most 16 characters."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
 class Naming(StrEnum):

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from functions.errors import Code, Problem, SyncStopped
-from functions.fabric import Fabric, Naming
+from functions.fabric import Fabric, Naming, valid_name
 from functions.fields import CLUSTER_TYPE_NAME, CLUSTER_TYPE_SLUG
-from infra.netbox import NetBox, NetBoxError, Row
+from infra.netbox import NetBox, NetBoxError, NetBoxReader, Row
 
 PATH = "virtualization/clusters"
 _FIELDS = ("name", "scope_type", "scope", "custom_fields", "last_updated")
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?")
 
 
-def valid_name(name: object) -> bool:
-    """Whether `name` can name a fabric: a lower-case slug of at most 16 characters."""
-    return isinstance(name, str) and _NAME.fullmatch(name) is not None
-
-
-def find(netbox: NetBox, name: str) -> Row:
+def find(netbox: NetBoxReader, name: str) -> Row:
     """The cluster behind fabric `name`; raises `SyncStopped` (unknown_fabric, netbox_not_ready)."""
     if not valid_name(name):
         raise SyncStopped(Problem(Code.BAD_REQUEST, "a fabric's name is a lower-case slug of at most 16 characters"))
@@ -32,12 +25,12 @@ def find(netbox: NetBox, name: str) -> Row:
     return rows[0]
 
 
-def every(netbox: NetBox) -> list[Row]:
+def every(netbox: NetBoxReader) -> list[Row]:
     """The clusters of all fabrics, by id."""
     return _clusters(netbox, {})
 
 
-def _clusters(netbox: NetBox, filters: dict[str, Any]) -> list[Row]:
+def _clusters(netbox: NetBoxReader, filters: dict[str, Any]) -> list[Row]:
     try:
         return netbox.read(PATH, {**filters, "type": CLUSTER_TYPE_SLUG}, _FIELDS)
     except NetBoxError as refused:

@@ -21,12 +21,16 @@ class Reading(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The objects of one kind. `items` is empty unless `reading` is COMPLETE; `error` says why it is UNREAD."""
+    """The objects of one kind. `items` is empty unless `reading` is COMPLETE; `error` says why it is UNREAD.
+
+    `optional` kinds may be unread without making the run incomplete.
+    """
 
     kind: str
     reading: Reading
     items: tuple[Resource, ...] = ()
     error: str | None = None
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from functions.actual import Actual, existing_of
+from functions.actual import Actual, Existing, existing_of
 from functions.errors import Code, Problem, SyncStopped
 from functions.fabric import Fabric
 from functions.fields import KEY, NAME
 from functions.records import MODELS, Ref, Shape
-from infra.netbox import NetBox, Row
+from infra.netbox import NetBoxReader, Row
 
 SLUGS_PER_REQUEST: Final = 100
 """Slugs asked for in one request: NetBox's request line holds 4,094 bytes."""
 
 
 def survey(
-    netbox: NetBox,
+    netbox: NetBoxReader,
     fabric: Fabric,
     shared: Iterable[Ref],
     on_model: Callable[[str, int], None] = lambda model, count: None,
@@ -31,9 +31,9 @@ def survey(
     for ref in shared:
         if ref not in ids:
             wanted.setdefault(ref.model, []).append(ref.key)
-    for model, slugs in wanted.items():
-        for slug, id_ in _read_slugs(netbox, model, sorted(set(slugs))).items():
-            ids[Ref(model, slug)] = id_
+    for shared_model, slugs in wanted.items():
+        for slug, id_ in _read_slugs(netbox, shared_model, sorted(set(slugs))).items():
+            ids[Ref(shared_model, slug)] = id_
     owned: dict[str, dict[str, Existing]] = {}
     ends: dict[int, dict[str, set[int]]] = {}
     for name, model in MODELS.items():
@@ -46,7 +46,9 @@ def survey(
                 side = ends.setdefault(row["cable"]["id"], {"A": set(), "B": set()})
                 side.setdefault(row.get("cable_end") or "A", set()).add(row["id"])
             existing = existing_of(name, row, ends)
-            key = existing.custom.get(KEY) or f"no {KEY}, id {existing.id}"
+            key = existing.custom.get(KEY)
+            if not key:
+                continue  # somebody gave it the fabric's name; without a key it was never ours
             if key in owned[name]:
                 # NetBox checks that a custom field is unique, but two racing writers both get in.
                 key = f"{key} again, id {existing.id}"
@@ -56,7 +58,7 @@ def survey(
     return Actual(owned, ids)
 
 
-def _read_slugs(netbox: NetBox, model: str, slugs: list[str]) -> dict[str, int]:
+def _read_slugs(netbox: NetBoxReader, model: str, slugs: list[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for at in range(0, len(slugs), SLUGS_PER_REQUEST):
         some = slugs[at : at + SLUGS_PER_REQUEST]
@@ -66,7 +68,7 @@ def _read_slugs(netbox: NetBox, model: str, slugs: list[str]) -> dict[str, int]:
     return found
 
 
-def _read_owned(netbox: NetBox, name: str, fabric: str) -> list[Row]:
+def _read_owned(netbox: NetBoxReader, name: str, fabric: str) -> list[Row]:
     model = MODELS[name]
     # A cable's ends are read from its interfaces: with its own terminations a cable costs NetBox twenty times as much.
     fields = [field_ for field_, spec in model.fields.items() if spec.shape is not Shape.ENDS]

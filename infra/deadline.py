@@ -20,11 +20,13 @@ class Deadline:
     """A point on the monotonic clock after which nothing may wait any more.
 
     `ends_at` is in seconds of `clock`; the last `reserve` seconds are kept back for reporting the outcome, so
-    that `left()` is the time left for *work*. `reporting()` is the same end with the reserve released.
+    that `left()` is the time left for *work*. `reporting()` is the same end with the reserve released. `length` is what
+    was given at the start, in seconds.
     """
 
     ends_at: float
     reserve: float = 0.0
+    length: float = 0.0
     clock: Callable[[], float] = field(default=time.monotonic, repr=False, compare=False)
 
     @classmethod
@@ -32,7 +34,7 @@ class Deadline:
         """The deadline `seconds` from now, the last `reserve` seconds of it kept for reporting."""
         if not 0 <= reserve < seconds:
             raise ValueError(f"a reserve of {reserve} s does not fit into a deadline of {seconds} s")
-        return cls(clock() + seconds, reserve, clock)
+        return cls(clock() + seconds, reserve, seconds, clock)
 
     def left(self) -> float:
         """Seconds left for work; zero or negative when there are none."""
@@ -61,3 +63,8 @@ class Deadline:
         """A nearer deadline for one step: at most `seconds` from now, never later than this one."""
         now = self.clock()
         return replace(self, ends_at=min(self.ends_at - self.reserve, now + seconds), reserve=0.0)
+
+    def pause(self, seconds: float) -> bool:
+        """Wait for `seconds`, never beyond the end; whether there is still time for work afterwards."""
+        time.sleep(max(0.0, min(seconds, self.left())))
+        return not self.expired()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import pynetbox
 from pynetbox.core.query import AllocationError, ContentError, Request, RequestError
@@ -40,8 +40,8 @@ class UnprovenReadError(NetBoxError):
     """A list changed while it was read, twice: what is missing from it proves nothing."""
 
 
-class NetBox:
-    """One NetBox, for one invocation.
+class NetBoxReader:
+    """One NetBox, for one invocation, with no way to change it: what a preview gets.
 
     `url` is its base address (without `/api`), `token` a v2 (`nbt_…`) or v1 token. Every request is bounded by
     `deadline`, which may be replaced between requests (the reporting phase has a later end than the work).
@@ -56,7 +56,7 @@ class NetBox:
         self.url = url.rstrip("/")
         self.requests = 0
 
-    def __enter__(self) -> NetBox:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -141,6 +141,25 @@ class NetBox:
         params = {key: value for key, value in (filters or {}).items() if key not in ("fields", "ordering")}
         return self._page(path, {**params, "limit": 1, "fields": "id"})[1]
 
+    def _request(self, path: str, params: Mapping[str, Any] | None = None, offset: int | None = None) -> Request:
+        base = f"{self._api.base_url}/{path}"
+        return Request(base, self._session, filters=params, offset=offset, token=self._api.token)
+
+    def _send(self, send: Callable[[], Any], path: str, rows: Sequence[Mapping[str, Any]] = ()) -> Any:
+        """One request, with pynetbox's errors turned into ours."""
+        self.deadline.check(f"asking NetBox for {path}")
+        self.requests += 1
+        try:
+            return send()
+        except (RequestError, AllocationError) as refused:
+            raise _refusal(refused.req, rows) from refused
+        except ContentError as unusable:
+            raise UnusableAnswerError(unusable.req.status_code, f"{path}: the answer is not JSON") from unusable
+
+
+class NetBox(NetBoxReader):
+    """One NetBox, for one invocation, to read and to write in bulk."""
+
     def create(self, path: str, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
         """Create `rows` in one request, all or none; the created objects in the same order."""
         return self._bulk(path, "post", rows)
@@ -167,21 +186,6 @@ class NetBox:
         if not all(isinstance(row, dict) and isinstance(row.get("id"), int) for row in answer):
             raise UnusableAnswerError(200, f"{path}: the answer names no ids")
         return answer
-
-    def _request(self, path: str, params: Mapping[str, Any] | None = None, offset: int | None = None) -> Request:
-        base = f"{self._api.base_url}/{path}"
-        return Request(base, self._session, filters=params, offset=offset, token=self._api.token)
-
-    def _send(self, send: Callable[[], Any], path: str, rows: Sequence[Mapping[str, Any]] = ()) -> Any:
-        """One request, with pynetbox's errors turned into ours."""
-        self.deadline.check(f"asking NetBox for {path}")
-        self.requests += 1
-        try:
-            return send()
-        except (RequestError, AllocationError) as refused:
-            raise _refusal(refused.req, rows) from refused
-        except ContentError as unusable:
-            raise UnusableAnswerError(unusable.req.status_code, f"{path}: the answer is not JSON") from unusable
 
 
 def _refusal(response: Any, sent: Sequence[Mapping[str, Any]]) -> NetBoxError:

@@ -57,7 +57,7 @@ def _tags(scene: Scene, device: Device) -> Iterator[Record]:
 
 
 def _groups(scene: Scene, device: Device, kind: str, short: str, title: str, groups: list[str]) -> Iterator[Record]:
-    existing = scene.names(kind)
+    existing = scene.groups.get(kind)
     for group in groups:
         if existing is not None and group not in existing:
             text = f"is in the {kind} {group}, which the fabric does not have"

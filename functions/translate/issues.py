@@ -13,6 +13,7 @@ class Code(StrEnum):
     DANGLING = "dangling"  # a reference to an object that the fabric does not have
     UNKNOWN_PROFILE = "unknown_profile"  # a switch whose profile the fabric does not have: its ports are not known
     UNKNOWN_ROLE = "unknown_role"  # a switch role outside the closed list
+    UNKNOWN_TYPE = "unknown_type"  # a connection of a type that is not mapped: its ports look unused
     UNKNOWN_MODE = "unknown_mode"  # a breakout mode that the port's profile does not support
     PORT_NOT_IN_PROFILE = "port_not_in_profile"  # a port that the switch does not have in its present breakouts
     PORT_IN_USE = "port_in_use"  # a port that another connection (or link) has already taken

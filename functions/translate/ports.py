@@ -50,10 +50,11 @@ LANE_TYPES: Mapping[str, Mapping[str, str]] = {
 }
 """NetBox interface type of one lane, by the name of a breakout profile and the lane's speed."""
 
-_MODE = re.compile(r"([1248])x(?:SPEED_)?(\d+(?:\.\d+)?G)")
-_SPEED = re.compile(r"(?:SPEED_)?(\d+(?:\.\d+)?)([GM])")
+_MODE = re.compile(r"([1248])x(?:SPEED_)?(\d{1,5}(?:\.\d{1,3})?G)")
+_SPEED = re.compile(r"(?:SPEED_)?(\d{1,5}(?:\.\d{1,3})?)([GM])")
+_OFFSET = re.compile(r"\d{1,4}")
 _KBITS = {"G": 1_000_000, "M": 1_000}
-_BASE_NAME = re.compile(r"Ethernet(\d+)")
+_BASE_NAME = re.compile(r"Ethernet(\d{1,6})")
 _SUBINTERFACE = re.compile(r"(E\d+/\d+(?:/\d+)?)\.\d+")
 
 
@@ -103,7 +104,7 @@ class Ports:
 def kbits(speed: str) -> int | None:
     """`25G`, `2.5G`, `SPEED_25G` or `100M` in kbit/s; None if it is none of these or zero."""
     part = _SPEED.fullmatch(speed)
-    return int(float(part[1]) * _KBITS[part[2]]) or None if part else None
+    return round(float(part[1]) * _KBITS[part[2]]) or None if part else None
 
 
 def lanes(mode: str) -> tuple[int, str] | None:
@@ -173,7 +174,7 @@ def _broken_out(cage: str, port: Spec, kind: str, rules: Spec, switch: Spec, vir
     base = _BASE_NAME.fullmatch(port.text("baseNOSName") or "")
     for lane in range(1, count + 1):
         nos_name = None
-        if base and len(offsets) == count and offsets[lane - 1].isdecimal():
+        if base and len(offsets) == count and _OFFSET.fullmatch(offsets[lane - 1]):
             nos_name = f"Ethernet{int(base[1]) + int(offsets[lane - 1])}"
         yield Port(
             f"{cage}/{lane}",

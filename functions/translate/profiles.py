@@ -81,7 +81,7 @@ def profiles(found: list[Thing]) -> Mapping[str, Profile]:
         model = spec.text("displayName") or thing.name
         maker = HEDGEHOG if virtual else model.split()[0]
         if (slug(maker), shorten(model, LABEL_LIMIT).lower()) in models:
-            model = f"{shorten(model, LABEL_LIMIT - len(thing.name) - 3)} ({thing.name})"
+            model = f"{model} ({thing.name})"
             spec.notes.add(thing.source, Code.NAME_COLLISION, f"another profile has its display name: now {model}")
         models.add((slug(maker), shorten(model, LABEL_LIMIT).lower()))
         others = spec.texts("otherNames")

@@ -15,7 +15,10 @@ from functions.translate.wiring import Use, Wiring, wiring
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One fabric as the families see it; `uses` are the uses of ports by device key, sorted by port."""
+    """One fabric as the families see it; `uses` are the uses of ports by device key, sorted by port.
+
+    `groups` are the names of the switch and gateway groups by kind; a kind that is unread is not in it.
+    """
 
     snapshot: Snapshot
     fabric: Fabric
@@ -23,12 +26,7 @@ class Scene:
     inventory: Inventory
     wiring: Wiring
     uses: Mapping[str, list[Use]]
-
-    def names(self, kind: str) -> frozenset[str] | None:
-        """The names of all objects of `kind`; None when the kind is unread."""
-        if not self.snapshot.known(kind):
-            return None
-        return frozenset(thing.name for thing in things(self.snapshot, kind, self.notes))
+    groups: Mapping[str, frozenset[str]]
 
 
 def scene(snapshot: Snapshot, fabric: Fabric) -> Scene:
@@ -39,4 +37,9 @@ def scene(snapshot: Snapshot, fabric: Fabric) -> Scene:
     uses: dict[str, list[Use]] = {}
     for (device, _), use in sorted(wires.uses.items(), key=lambda item: item[0]):
         uses.setdefault(device, []).append(use)
-    return Scene(snapshot, fabric, notes, devices, wires, uses)
+    groups = {
+        kind: frozenset(thing.name for thing in things(snapshot, kind, notes))
+        for kind in ("SwitchGroup", "GatewayGroup")
+        if snapshot.known(kind)
+    }
+    return Scene(snapshot, fabric, notes, devices, wires, uses, groups)

@@ -100,8 +100,12 @@ def _order(wire: Wire) -> tuple[object, ...]:
 def _wires(connections: Iterable[Thing], notes: Notes) -> Iterator[Wire]:
     for thing in connections:
         present = sorted(key for key in VARIANT_KEYS if thing.spec.has(key))
-        if len(present) != 1:
-            text = f"is of {len(present)} known types ({', '.join(present) or 'none'}) where it should be of one"
+        others = [key for key in thing.spec.names() if thing.spec.has(key) and key not in VARIANT_KEYS]
+        if others and not present:
+            text = f"is of the type {', '.join(others)}, which is not mapped: its ports look unused"
+            notes.add(thing.source, Code.UNKNOWN_TYPE, text)
+        elif len(present) != 1:
+            text = f"is of {len(present)} types ({', '.join(present) or 'none'}) where it should be of one"
             notes.add(thing.source, Code.MALFORMED, text)
         for variant in VARIANTS:
             if variant.key in present:

@@ -1,0 +1,186 @@
+"""What came of one run: derived from what was read and answered, never from what was intended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from functions.apply import Applied, Refused
+from functions.compare import Plan
+from functions.errors import Code, Problem
+from functions.snapshot import Reading, Snapshot
+from functions.translate import Translation
+
+MOST_REASONS: Final = 20
+"""Reasons and refusals told one by one in an outcome; the rest is a count. An event stays a few kilobytes."""
+
+
+class Result(StrEnum):
+    """How a run ended. Every accepted request ends in exactly one."""
+
+    SUCCEEDED = "succeeded"  # read to the end, applied, nothing left to change: the fabric is in sync
+    CONTINUED = "continued"  # the deadline came with progress made; the next request is on its way
+    INCOMPLETE = "incomplete"  # something could not be read, was refused or held; `reasons` says what
+    FAILED = "failed"  # an error ended the run; `problem` says which
+    TIMED_OUT = "timed_out"  # the deadline came without progress
+    SKIPPED = "skipped"  # nothing was tried; `reasons` says why
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a run got to: each step's result, None where it was not reached."""
+
+    snapshot: Snapshot | None = None
+    translation: Translation | None = None
+    plan: Plan | None = None
+    applied: Applied | None = None
+    problem: Problem | None = None
+    timed_out: bool = False
+    skipped: str | None = None
+    insecure_tls: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One run's end, as it is published and shown. Times are UTC, durations in seconds."""
+
+    fabric: str
+    result: Result
+    request_id: str
+    correlation_id: str
+    attempt: int
+    trigger: str
+    started_at: datetime
+    finished_at: datetime
+    deadline_s: float
+    netbox_requests: int
+    reasons: tuple[str, ...] = ()
+    problem: Problem | None = None
+    kinds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    objects: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    refused: tuple[Refused, ...] = ()
+    unconfirmed: int = 0
+    left: int = 0
+    plan_digest: str | None = None
+    insecure_tls: bool = False
+
+    @property
+    def written(self) -> int:
+        """How many objects NetBox confirmed as written in this run."""
+        return sum(counts.get("created", 0) + counts.get("updated", 0) for counts in self.objects.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The outcome as JSON: the data of the outcome event."""
+        return {
+            "fabric": self.fabric,
+            "result": self.result.value,
+            "request_id": self.request_id,
+            "correlation_id": self.correlation_id,
+            "attempt": self.attempt,
+            "trigger": self.trigger,
+            "started_at": self.started_at.isoformat(),
+            "finished_at": self.finished_at.isoformat(),
+            "duration_s": round((self.finished_at - self.started_at).total_seconds(), 3),
+            "deadline_s": self.deadline_s,
+            "error": self.problem.as_dict() if self.problem else None,
+            "reasons": list(self.reasons[:MOST_REASONS]),
+            "reasons_total": len(self.reasons),
+            "kinds": {kind: dict(facts) for kind, facts in self.kinds.items()},
+            "objects": {model: dict(counts) for model, counts in self.objects.items()},
+            "refused": [{"model": r.model, "key": r.key, "text": r.text} for r in self.refused[:MOST_REASONS]],
+            "refused_total": len(self.refused),
+            "written": self.written,
+            "unconfirmed": self.unconfirmed,
+            "left": self.left,
+            "netbox_requests": self.netbox_requests,
+            "plan_digest": self.plan_digest,
+            "insecure_tls": self.insecure_tls,
+        }
+
+
+def judge(facts: Facts) -> tuple[Result, Problem | None, tuple[str, ...]]:
+    """The result that the facts allow, the error behind it, and why it is no better.
+
+    `succeeded` needs every kind known, every record translated, every difference confirmed as written by NetBox,
+    nothing held, nothing stale. An error outranks the deadline only where the deadline did not cause it.
+    """
+    if facts.skipped is not None:
+        return Result.SKIPPED, None, (facts.skipped,)
+    applied = facts.applied
+    progress = applied is not None and applied.written > 0
+    if facts.timed_out or (applied is not None and applied.cut):
+        if progress:
+            return Result.CONTINUED, None, ()
+        return Result.TIMED_OUT, facts.problem or Problem(Code.NETBOX_TIMEOUT, "no write was confirmed in time"), ()
+    if facts.problem is not None:
+        return Result.FAILED, facts.problem, ()
+    if applied is not None and applied.stopped is not None:
+        return Result.FAILED, applied.stopped, ()
+    if facts.snapshot is None or facts.translation is None or facts.plan is None or applied is None:
+        return Result.FAILED, Problem(Code.INTERNAL, "the run ended before it was applied, and nothing says why"), ()
+    reasons = (*_unread(facts.snapshot), *_untold(facts.translation), *_left(facts.plan, applied))
+    return (Result.INCOMPLETE if reasons else Result.SUCCEEDED), None, reasons
+
+
+def _unread(snapshot: Snapshot) -> list[str]:
+    return [
+        f"{listing.kind} could not be read: {listing.error}"
+        for listing in snapshot.listings.values()
+        if listing.reading is Reading.UNREAD and not listing.optional
+    ]
+
+
+def _untold(translation: Translation) -> list[str]:
+    return [f"{issue.source}: {issue.text}" for issue in translation.issues]
+
+
+def _left(plan: Plan, applied: Applied) -> list[str]:
+    reasons = [f"{refused.model} {refused.key} was refused: {refused.text}" for refused in applied.refused]
+    reasons += [f"{held.record.model} {held.record.key} differs and is held by its tag" for held in plan.held]
+    reasons += [f"{stale.model} {stale.key} is no longer in the fabric, and is kept" for stale in plan.stale]
+    if applied.left > 0:
+        reasons.append(f"{applied.left} objects were planned and not written")
+    return reasons
+
+
+def kinds_of(facts: Facts) -> dict[str, dict[str, Any]]:
+    """Per kind: how far its reading got, how many objects, and what was in the way."""
+    if facts.snapshot is None:
+        return {}
+    return {
+        kind: {
+            "reading": listing.reading.value,
+            "objects": len(listing.items),
+            **({"error": listing.error} if listing.error else {}),
+        }
+        for kind, listing in facts.snapshot.listings.items()
+    }
+
+
+def objects_of(facts: Facts) -> dict[str, dict[str, int]]:
+    """Per NetBox model: objects created, updated, unchanged, refused, held and stale, by NetBox's own answers."""
+    counts: dict[str, dict[str, int]] = {}
+
+    def add(model: str, name: str, count: int) -> None:
+        if count:
+            row = counts.setdefault(model, {})
+            row[name] = row.get(name, 0) + count
+
+    if facts.plan is not None:
+        for model, count in facts.plan.unchanged.items():
+            add(model, "unchanged", count)
+        for held in facts.plan.held:
+            add(held.record.model, "held", 1)
+        for stale in facts.plan.stale:
+            add(stale.model, "stale", 1)
+    if facts.applied is not None:
+        for model, count in facts.applied.created.items():
+            add(model, "created", count)
+        for model, count in facts.applied.updated.items():
+            add(model, "updated", count)
+        for refused in facts.applied.refused:
+            add(refused.model, "refused", 1)
+    return counts
