@@ -161,6 +161,13 @@ class BoundedPoolManager(urllib3.PoolManager):
         with _translated(_host_of(url)):
             return super().urlopen(method, url, redirect=False, **options)
 
+    def clear(self) -> None:
+        """Close every idle connection now (urllib3 alone leaves that to the garbage collector)."""
+        for key in self.pools.keys():  # noqa: SIM118 - the container cannot be iterated
+            if (pool := self.pools.get(key)) is not None:
+                pool.close()
+        super().clear()
+
 
 class _BoundedAdapter(HTTPAdapter):
     """requests' adapter on a `BoundedPoolManager`."""
