@@ -1,0 +1,104 @@
+"""Small fabrics for the tests of translation, written as a Hedgehog API server answers them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from functions.fabric import Fabric, Naming
+from functions.kinds import BY_NAME, KINDS
+from functions.records import Record, Ref
+from functions.snapshot import Listing, Reading, Resource, Snapshot
+from functions.translate import Code, Translation, translate
+
+LAB = Fabric("lab1", 1, "dc1", "secret")
+PREFIXED = Fabric("lab1", 1, "dc1", "secret", naming=Naming.PREFIXED)
+
+
+def thing(kind: str, name: str, spec: dict[str, Any], namespace: str = "default") -> Resource:
+    return {
+        "apiVersion": f"{BY_NAME[kind].group}/v1beta1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": namespace, "resourceVersion": "1"},
+        "spec": spec,
+        "status": {},
+    }
+
+
+def profile(name: str = "acme-1", **more: Any) -> Resource:
+    """Two plain ports (E1/1, E1/2), one cage (E1/3) and M1, of the maker Acme."""
+    spec = {
+        "displayName": "Acme One",
+        "otherNames": ["Acme AS-1"],
+        "nosType": "sonic-bcm-base",
+        "switchSilicon": "td4",
+        "portProfiles": {
+            "SFP28-25G": {"speed": {"default": "25G", "supported": ["10G", "25G"]}},
+            "QSFP28-100G": {
+                "breakout": {
+                    "default": "1x100G",
+                    "supported": {"1x100G": {"offsets": ["0"]}, "4x25G": {"offsets": ["0", "1", "2", "3"]}},
+                }
+            },
+        },
+        "ports": {
+            "M1": {"management": True, "nos": "Management0", "oniePortName": "eth0"},
+            "E1/1": {"label": "1", "nos": "Ethernet0", "profile": "SFP28-25G"},
+            "E1/2": {"label": "2", "nos": "Ethernet1", "profile": "SFP28-25G"},
+            "E1/3": {"label": "3", "nos": "1/3", "baseNOSName": "Ethernet4", "profile": "QSFP28-100G"},
+        },
+    }
+    return thing("SwitchProfile", name, spec | more)
+
+
+def switch(name: str, role: str = "server-leaf", **more: Any) -> Resource:
+    return thing("Switch", name, {"profile": "acme-1", "role": role} | more)
+
+
+def server(name: str, **more: Any) -> Resource:
+    return thing("Server", name, more)
+
+
+def gateway(name: str, **more: Any) -> Resource:
+    return thing("Gateway", name, more)
+
+
+def connection(name: str, **spec: Any) -> Resource:
+    return thing("Connection", name, spec)
+
+
+def link(**ends: str) -> dict[str, Any]:
+    return {end: {"port": port} for end, port in ends.items()}
+
+
+def snapshot(*objects: Resource, unread: Iterable[str] = (), absent: Iterable[str] = ()) -> Snapshot:
+    """All kinds read to the end, but for `unread` and `absent` ones."""
+    by_kind: dict[str, list[Resource]] = defaultdict(list)
+    for item in objects:
+        by_kind[item["kind"]].append(item)
+    listings = {kind.name: Listing(kind.name, Reading.COMPLETE, tuple(by_kind[kind.name])) for kind in KINDS}
+    listings |= {kind: Listing(kind, Reading.UNREAD, error="hung") for kind in unread}
+    listings |= {kind: Listing(kind, Reading.ABSENT) for kind in absent}
+    return Snapshot("lab1", listings)
+
+
+def translated(*objects: Resource, unread: Iterable[str] = (), fabric: Fabric = LAB) -> Translation:
+    return translate(snapshot(*objects, unread=unread), fabric)
+
+
+def of(found: Translation, model: str) -> dict[str, Record]:
+    """The records of `model` by key."""
+    return {record.key: record for record in found.records if record.model == model}
+
+
+def codes(found: Translation) -> list[tuple[str, Code]]:
+    return [(issue.source, issue.code) for issue in found.issues]
+
+
+def interface(key: str) -> Ref:
+    return Ref("interface", f"lab1/{key}")
+
+
+def device(key: str) -> Ref:
+    return Ref("device", f"lab1/{key}")
