@@ -64,6 +64,7 @@ class Secret:
     """
 
     __slots__ = ("__value",)
+    __value: str
 
     def __init__(self, value: str) -> None:
         """Hold `value`; an empty one is a `ValueError`, since nothing good comes of an empty credential."""
@@ -74,8 +75,7 @@ class Secret:
 
     def reveal(self) -> str:
         """The text itself, for the one place that sends it."""
-        value: str = self.__value
-        return value
+        return self.__value
 
     def __repr__(self) -> str:
         return f"Secret({MASK})"
@@ -127,7 +127,7 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
         f"-----BEGIN PRIVATE KEY----- {MASK}",
     ),
     # the users of a kubeconfig, whole
-    (re.compile(r"(?m)^([ \t]{0,64}users:[ \t]{0,8}\r?\n)(?:[ \t-].*(?:\n|\Z))+"), rf"\1  {MASK}" + "\n"),
+    (re.compile(r"(\busers:[ \t]{0,8}\r?\n)(?:[ \t-].*(?:\n|\Z))+"), rf"\1  {MASK}" + "\n"),
     # Authorization headers, to the end of the line or the quoted text
     (
         re.compile(r"""(?i)(authorization\\{0,3}["']?\s{0,8}[:=,]\s{0,8}\\{0,3}["']?)[^"'\\\r\n]{1,4096}"""),
