@@ -1,0 +1,59 @@
+"""`python -m bench`: bring up the sandbox, measure, print a table, keep `bench/latest.json` and `bench/latest.md`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bench.chain import chain
+from bench.load import first_load, second_run
+from bench.measure import Measure, keep, machine
+from infra.sandbox.fabric.serve import Content
+from infra.sandbox.netbox import NetBoxSandbox
+
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> int:
+    """Run the benches that were asked for; 0 when all of them ended, whatever they measured."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="the small fabric only, one round (some two minutes)")
+    parser.add_argument("--only", choices=["load", "medium"], help="one bench alone")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--state", type=Path, default=Path(".sandbox/bench"))
+    options = parser.parse_args()
+    rounds = 1 if options.quick else options.rounds
+    small: Content = "topology:spine_leaf,leaves=3,servers=6"
+    benches: list[Callable[[], Iterator[Measure]]] = []
+    if options.only != "medium":
+        benches += [lambda: first_load(small, "generated lab", options.state, rounds)]
+        benches += [lambda: second_run(small, "generated lab", options.state)]
+    medium = Path(os.environ.get("FABRIC_SYNC_SHARED", HERE.parent.parent / "shared"))
+    medium = medium / "hedgehog" / "samples" / "medium-64.cluster.yaml"
+    if options.only == "medium" or not (options.quick or options.only):
+        if medium.is_file():
+            benches += [lambda: chain(medium, "medium sample, 64 switches", options.state)]
+        else:
+            print(f"no medium sample at {medium}: that bench is left out (set FABRIC_SYNC_SHARED)")
+    print(f"on {machine()}")
+    measures: list[Measure] = []
+    try:
+        for bench in benches:
+            for measure in bench():
+                measures.append(measure)
+                goal = f"   goal {measure.goal}" if measure.goal else ""
+                print(
+                    f"{measure.measure:48} {measure.size:40} {measure.value:>10g} {measure.unit:10}{goal}", flush=True
+                )
+    finally:
+        if measures:
+            keep(measures, HERE)
+        NetBoxSandbox(options.state / "netbox").down()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""The stage of a bench: a real NetBox, one simulated fabric, and the sync run against them in this process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from functions import registry
+from functions.bootstrap import bootstrap
+from functions.events import SyncRequest
+from functions.outcome import Outcome
+from functions.sync import Run, sync
+from infra.deadline import Deadline
+from infra.netbox import NetBox, Row
+from infra.sandbox.fabric.serve import Content, serve
+from infra.sandbox.netbox import NetBoxSandbox
+from infra.secrets import DirectorySecrets
+
+FABRIC = "bench"
+
+
+@dataclass(slots=True)
+class Sent:
+    """One bulk request as it was sent, and the seconds NetBox took."""
+
+    verb: str
+    path: str
+    rows: list[Row]
+    seconds: float
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Notes every bulk write of a `NetBox`, so that the same rows can be sent again by a bare loop."""
+
+    sent: list[Sent] = field(default_factory=list)
+
+    def watch(self, netbox: NetBox) -> None:
+        """Note what `netbox` writes from now on."""
+        for verb in ("create", "update"):
+            self._wrap(netbox, verb)
+
+    def _wrap(self, netbox: NetBox, verb: str) -> None:
+        write = getattr(netbox, verb)
+
+        def noted(path: str, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+            started = time.monotonic()
+            answer: list[Row] = write(path, rows)
+            self.sent.append(Sent(verb, path, [dict(row) for row in rows], time.monotonic() - started))
+            return answer
+
+        setattr(netbox, verb, noted)
+
+
+@dataclass(slots=True)
+class Stage:
+    """A NetBox that can be set back to empty, and the fabric that is synced into it."""
+
+    box: NetBoxSandbox
+    url: str
+    token: str
+    secrets: Path
+
+    def empty(self) -> None:
+        """Set NetBox back and make it ready for the fabric: the same ids every time."""
+        self.box.reset()
+        with self.netbox(120) as netbox:
+            for _ in bootstrap(netbox):
+                pass
+            netbox.create("dcim/sites", [{"name": FABRIC, "slug": FABRIC}])
+            registry.add(netbox, FABRIC, site=FABRIC, secret=f"fabric-{FABRIC}")
+
+    def netbox(self, seconds: float, reserve: float = 0.0) -> NetBox:
+        """A client of the NetBox, for `seconds`."""
+        return NetBox(self.url, self.token, Deadline.after(seconds, reserve=reserve))
+
+    def sync(self, seconds: float, recorder: Recorder | None = None) -> tuple[Outcome, float]:
+        """One run with a deadline of `seconds`: its outcome, and its wall time in seconds."""
+        started = time.monotonic()
+        with self.netbox(seconds, reserve=min(3.0, seconds / 10)) as netbox:
+            request = SyncRequest(FABRIC, "bench", "bench", "bench")
+            run = Run(request, DirectorySecrets(self.secrets, "fabric-"), netbox.deadline)
+            if recorder is not None:
+                recorder.watch(netbox)
+            outcome = sync(run, netbox)
+        return outcome, time.monotonic() - started
+
+
+@contextmanager
+def staged(content: Content, state: Path) -> Iterator[Stage]:
+    """A stage with `content` as the fabric; NetBox is left running, for the next stage may use it."""
+    box = NetBoxSandbox(state / "netbox")
+    up = box.up(print)
+    with serve({FABRIC: content}, state / "fabrics"):
+        yield Stage(box, up.url, up.token_v2, state / "fabrics" / "secrets")
