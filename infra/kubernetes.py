@@ -113,6 +113,8 @@ class KubernetesClient:
         self._bounds = Bounds(deadline, max_bytes)
         self._api: Any = ApiClient(configuration)  # its annotations are incomplete
         self._api.user_agent = "fabric-sync"
+        # A list packs to a tenth, and fabrics are rarely near. The server packs only what is over 128 KiB.
+        self._api.set_default_header("Accept-Encoding", "gzip")
         self._pool = bound_api_client(self._api, self._bounds, ssl_context=context, cert_reqs=context.verify_mode)
 
     def __enter__(self) -> Self:
