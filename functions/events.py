@@ -8,14 +8,13 @@ empty). https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/htt
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from functions.fabric import valid_name
 from infra.pubsub import Message
@@ -29,16 +28,24 @@ REQUESTED: Final = f"{PREFIX}sync.requested{VERSION}"
 MOST_BYTES: Final = 256 * 1024
 """A request is a few hundred bytes; what is larger was not meant for us."""
 
+MOST_ATTEMPTS: Final = 1_000_000
+"""A chain of this many runs is no chain of runs."""
+
 _CE_HEADER = "ce-"
+_MESSAGE_PUBLISHED = "google.cloud.pubsub.topic.v1.messagePublished"
+"""The type of the event in which Eventarc wraps a message: its body is that of a wrapped push."""
+
+_PLAIN = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+"""What stays as it is in a header (CloudEvents HTTP binding 3.1.3.2): printable ASCII without space, quote, percent."""
 
 
 class BadRequestError(Exception):
-    """What came in is not a sync request; `fabric` and `id` are the request's where they can be made out."""
+    """What came in is not a sync request; `fabric` is its fabric where it can be made out, `id` its id or a new one."""
 
-    def __init__(self, text: str, fabric: str | None = None, id_: str = "unknown") -> None:
+    def __init__(self, text: str, fabric: str | None = None, id_: str | None = None) -> None:
         super().__init__(text)
         self.fabric = fabric
-        self.id = id_
+        self.id = id_ or str(uuid.uuid4())
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +70,30 @@ class SyncRequest:
 
 def sync_request(headers: Mapping[str, str], body: bytes) -> SyncRequest:
     """The sync request in an HTTP request; raises `BadRequestError`, with the fabric's name where there is one."""
-    if len(body) > MOST_BYTES:
-        raise BadRequestError(f"the body of {len(body)} bytes is larger than {MOST_BYTES}")
     event = decode(headers, body)
     attributes, data = event.attributes, event.data
     fabric = data.get("fabric") or attributes.get("fabric") or attributes.get("subject")
     if not valid_name(fabric):
         raise BadRequestError("the request names no fabric (data.fabric: a lower-case slug of at most 16 characters)")
-    type_ = attributes.get("type", REQUESTED)
+    id_ = attributes.get("id") or str(uuid.uuid4())
+    if not _usable_id(id_):
+        raise BadRequestError("the event's id is not a text of 1 to 200 printable characters", fabric)
+    if attributes.get("specversion", "1.0") != "1.0":
+        raise BadRequestError("the event's specversion is not 1.0", fabric, id_)
+    type_ = attributes.get("type") or REQUESTED
     if type_ != REQUESTED:
-        raise BadRequestError(f"the event's type {type_[:100]!r} is not {REQUESTED}", fabric)
+        raise BadRequestError(f"the event's type {type_[:100]!r} is not {REQUESTED}", fabric, id_)
     attempt = data.get("attempt", 1)
-    if not isinstance(attempt, int) or isinstance(attempt, bool) or attempt < 1:
-        raise BadRequestError("data.attempt is not a positive whole number", fabric)
+    if not isinstance(attempt, int) or isinstance(attempt, bool) or not 1 <= attempt <= MOST_ATTEMPTS:
+        raise BadRequestError(f"data.attempt is not a whole number from 1 to {MOST_ATTEMPTS}", fabric, id_)
     texts = {name: data.get(name) for name in ("correlation_id", "trigger", "requested_by")}
     for name, text in texts.items():
         if text is not None and not (isinstance(text, str) and 0 < len(text) <= 200 and text.isprintable()):
-            raise BadRequestError(f"data.{name} is not a text of 1 to 200 printable characters", fabric)
-    id_ = attributes.get("id") or str(uuid.uuid4())
+            raise BadRequestError(f"data.{name} is not a text of 1 to 200 printable characters", fabric, id_)
     return SyncRequest(
         fabric=str(fabric),
-        id=id_[:200],
-        correlation_id=texts["correlation_id"] or id_[:200],
+        id=id_,
+        correlation_id=texts["correlation_id"] or id_,
         trigger=texts["trigger"] or "schedule",
         requested_by=texts["requested_by"],
         attempt=attempt,
@@ -93,11 +102,13 @@ def sync_request(headers: Mapping[str, str], body: bytes) -> SyncRequest:
 
 def decode(headers: Mapping[str, str], body: bytes) -> Event:
     """The CloudEvent in an HTTP request, in whichever of the known shapes; raises `BadRequestError`."""
-    lower = {name.lower(): value for name, value in headers.items()}
-    context = _context(lower)
-    if context.get("type"):
-        return Event(context, _json_object(body) if body.strip() else {})
-    content = _json_object(body)
+    if len(body) > MOST_BYTES:
+        raise too_large(headers, len(body))
+    context = _headers_context(headers)
+    pushed = context.get("type") in (None, _MESSAGE_PUBLISHED)
+    content = _json_object(body, context) if body.strip() else {}
+    if not pushed:
+        return Event(context, content)
     if isinstance(content.get("message"), Mapping):
         return _pushed(content["message"])
     if content.get("specversion"):
@@ -105,33 +116,39 @@ def decode(headers: Mapping[str, str], body: bytes) -> Event:
     return Event(context, content)
 
 
+def too_large(headers: Mapping[str, str], size: int) -> BadRequestError:
+    """What a body of `size` bytes is refused with; its headers may still name the fabric."""
+    return _bad(f"the body of {size} bytes is larger than {MOST_BYTES}", _headers_context(headers))
+
+
+def _headers_context(headers: Mapping[str, str]) -> dict[str, str]:
+    """The context attributes in HTTP headers; the id is the message's where an unwrapped push has no other."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    message = {"id": lower["x-goog-pubsub-message-id"]} if "x-goog-pubsub-message-id" in lower else {}
+    return message | _context(lower)
+
+
 def _pushed(message: Mapping[str, Any]) -> Event:
     """The event in a wrapped Pub/Sub push; a message may consist of attributes alone."""
     given = message.get("attributes")
-    attributes = {str(name): str(value) for name, value in given.items()} if isinstance(given, Mapping) else {}
-    context = _context({name.lower(): value for name, value in attributes.items()})
-    context.setdefault("id", str(message.get("messageId") or message.get("message_id") or ""))
-    if "fabric" in attributes:
-        context.setdefault("fabric", attributes["fabric"])
-    fabric = context.get("fabric") or context.get("subject")
-    named = fabric if valid_name(fabric) else None
+    attributes = {str(name).lower(): str(value) for name, value in given.items()} if isinstance(given, Mapping) else {}
+    context = {"id": str(message.get("messageId") or message.get("message_id") or "")} | _context(attributes)
     raw = message.get("data")
     if not raw:
         return Event(context)
     try:
         body = base64.b64decode(str(raw), validate=True)
-    except binascii.Error as wrong:
-        raise BadRequestError("the message's data is not base64", named) from wrong
-    data = _json_object(body, named) if body.strip() else {}
+    except ValueError as wrong:  # binascii.Error is one; letters outside of ASCII raise the plain one
+        raise _bad("the message's data is not base64", context) from wrong
+    data = _json_object(body, context) if body.strip() else {}
     return _structured(data) if data.get("specversion") and "type" not in context else Event(context, data)
 
 
 def _structured(content: Mapping[str, Any]) -> Event:
     context = {str(name): str(value) for name, value in content.items() if name not in ("data", "data_base64")}
-    data = content.get("data")
+    data = content.get("data", {})
     if not isinstance(data, Mapping):
-        subject = context.get("subject")
-        raise BadRequestError("the event's data is not a JSON object", subject if valid_name(subject) else None)
+        raise _bad("the event's data is not a JSON object", context)
     return Event(context, data)
 
 
@@ -142,13 +159,29 @@ def _context(lower: Mapping[str, str]) -> dict[str, str]:
     )
 
 
-def _json_object(body: bytes, fabric: str | None = None) -> Mapping[str, Any]:
+def _bad(text: str, context: Mapping[str, str]) -> BadRequestError:
+    """The refusal of an event of which only its context attributes are known."""
+    fabric, id_ = context.get("fabric") or context.get("subject"), context.get("id") or ""
+    return BadRequestError(text, fabric if valid_name(fabric) else None, id_ if _usable_id(id_) else None)
+
+
+def _usable_id(text: str) -> bool:
+    """Whether an id can travel on: in a log line, and encoded in an attribute (Pub/Sub takes 1,024 bytes)."""
+    return 0 < len(text) <= 200 and text.isprintable() and len(_encoded(text)) <= 1000
+
+
+def _encoded(text: str) -> str:
+    """A context attribute as a header carries it: an unwrapped push makes headers of a message's attributes."""
+    return quote(text, safe=_PLAIN)
+
+
+def _json_object(body: bytes, context: Mapping[str, str]) -> Mapping[str, Any]:
     try:
         content = json.loads(body)
     except (ValueError, RecursionError) as wrong:
-        raise BadRequestError(f"the body is not JSON: {body[:60]!r}", fabric) from wrong
+        raise _bad(f"the body is not JSON: {body[:60]!r}", context) from wrong
     if not isinstance(content, Mapping):
-        raise BadRequestError("the body is not a JSON object", fabric)
+        raise _bad("the body is not a JSON object", context)
     return content
 
 
@@ -190,7 +223,7 @@ def follow_up(request: SyncRequest) -> SyncRequest:
 def _message(id_: str, type_: str, fabric: str, data: Mapping[str, Any], time: datetime) -> Message:
     attributes = {
         "ce-specversion": "1.0",
-        "ce-id": id_,
+        "ce-id": _encoded(id_),
         "ce-source": f"//fabric-sync/fabrics/{fabric}",
         "ce-type": type_,
         "ce-subject": fabric,

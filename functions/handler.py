@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Protocol
 
 from functions.errors import Code, Problem, Side, problem_of
 from functions.events import (
@@ -18,6 +17,7 @@ from functions.events import (
     outcome_message,
     request_message,
     sync_request,
+    too_large,
 )
 from functions.outcome import Facts, Outcome, Result
 from functions.sync import Run, outcome_of, sync
@@ -32,14 +32,8 @@ log = logging.getLogger(__name__)
 
 JSON = {"Content-Type": "application/json"}
 type Answer = tuple[str, int, dict[str, str]]
-
-
-class Readable(Protocol):
-    """A request's body."""
-
-    def read(self, size: int, /) -> bytes:
-        """At most `size` bytes."""
-        ...
+type Read = Callable[[int], bytes]
+"""Reads at most so many bytes of a request's body."""
 
 
 class SyncHandler:
@@ -59,14 +53,14 @@ class SyncHandler:
         """The channel to Pub/Sub, opened at the first use and kept while the instance is warm."""
         return open_publisher(self.settings.project or "local", broker_url=self.settings.broker_url or "")
 
-    def answer(self, headers: Mapping[str, str], body: Readable, length: int | None) -> Answer:
+    def answer(self, headers: Mapping[str, str], read: Read, length: int | None) -> Answer:
         """The HTTP answer to one request: status 200 with the outcome, or 503 when it could not be published."""
         started_at = datetime.now(UTC)
         deadline = Deadline.after(self.settings.deadline_s, reserve=self.settings.reserve_s)
         try:
-            request = sync_request(headers, _body(body, length))
+            request = sync_request(headers, _body(headers, read, length))
         except BadRequestError as bad:
-            return self._refuse(bad, headers, deadline, started_at)
+            return self._refuse(bad, deadline, started_at)
         names = {"fabric": request.fabric, "event_id": request.id, "correlation_id": request.correlation_id}
         with bound(**names, deadline=deadline.reporting()):
             log.info("sync of %s requested by %s, attempt %d", request.fabric, request.trigger, request.attempt)
@@ -86,15 +80,12 @@ class SyncHandler:
         ) as netbox:
             return sync(run, netbox, started_at)
 
-    def _refuse(
-        self, bad: BadRequestError, headers: Mapping[str, str], deadline: Deadline, started_at: datetime
-    ) -> Answer:
-        log.error("refused a request: %s", bad, extra=fields(fabric=bad.fabric))
+    def _refuse(self, bad: BadRequestError, deadline: Deadline, started_at: datetime) -> Answer:
+        log.error("refused a request: %s", bad, extra=fields(fabric=bad.fabric, event_id=bad.id))
         problem = Problem(Code.BAD_REQUEST, str(bad))
         if bad.fabric is None:
             return json.dumps({"result": Result.FAILED.value, "error": problem.as_dict()}), 200, JSON
-        id_ = next((value for name, value in headers.items() if name.lower() == "ce-id"), bad.id)
-        request = SyncRequest(bad.fabric, id_, id_, trigger="unknown")
+        request = SyncRequest(bad.fabric, bad.id, bad.id, trigger="unknown")
         run = Run(request, self.secrets, deadline, facts=Facts(problem=problem))
         return self._report(outcome_of(run, started_at, 0), request, deadline)
 
@@ -125,11 +116,11 @@ class SyncHandler:
         return json.dumps(outcome.as_dict()), 200, JSON
 
 
-def _body(body: Readable, length: int | None) -> bytes:
+def _body(headers: Mapping[str, str], read: Read, length: int | None) -> bytes:
     """The request's body, never more than one byte above what is allowed (so that too much can be seen)."""
     if length is not None and length > MOST_BYTES:
-        raise BadRequestError(f"the body of {length} bytes is larger than {MOST_BYTES}")
-    return body.read(MOST_BYTES + 1)
+        raise too_large(headers, length)
+    return read(MOST_BYTES + 1)
 
 
 def _log_step(step: str, facts: dict[str, object]) -> None:

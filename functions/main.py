@@ -30,4 +30,4 @@ handler = SyncHandler(settings)
 @functions_framework.http
 def sync(request: flask.Request) -> tuple[str, int, dict[str, str]]:
     """Sync one fabric: a Pub/Sub push or a CloudEvent in, one outcome event out."""
-    return handler.answer(dict(request.headers), request.stream, request.content_length)
+    return handler.answer(dict(request.headers), lambda size: request.stream.read(size), request.content_length)

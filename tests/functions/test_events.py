@@ -1,0 +1,283 @@
+"""Events in every shape that Pub/Sub, Eventarc and HTTP give them, and everything else that may come to the door."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from functions.errors import Code, Problem
+from functions.events import (
+    MOST_BYTES,
+    REQUESTED,
+    BadRequestError,
+    Event,
+    SyncRequest,
+    decode,
+    follow_up,
+    outcome_message,
+    request_message,
+    sync_request,
+)
+from functions.outcome import Outcome, Result
+from infra.pubsub import MAX_ATTRIBUTE_VALUE, Message
+
+DATA = {"fabric": "lab-1", "correlation_id": "c-1", "trigger": "manual", "requested_by": "ann", "attempt": 2}
+WANTED = SyncRequest("lab-1", "e-1", "c-1", "manual", "ann", 2)
+CE = {"ce-specversion": "1.0", "ce-id": "e-1", "ce-type": REQUESTED, "ce-source": "//x", "ce-subject": "lab-1"}
+JSON = {"Content-Type": "application/json"}
+
+
+def pushed(data: bytes | None = None, attributes: Any = None, **more: Any) -> bytes:
+    """The body of a wrapped push."""
+    message: dict[str, Any] = {"messageId": "m-7", "publishTime": "2026-01-01T00:00:00Z", **more}
+    if data is not None:
+        message["data"] = base64.b64encode(data).decode()
+    if attributes is not None:
+        message["attributes"] = attributes
+    return json.dumps({"message": message, "subscription": "projects/p/subscriptions/s"}).encode()
+
+
+STRUCTURED = {"specversion": "1.0", "id": "e-1", "type": REQUESTED, "source": "//x", "subject": "lab-1", "data": DATA}
+BODY = json.dumps(DATA).encode()
+SHAPES = {
+    "wrapped push": (JSON, pushed(BODY, CE)),
+    "wrapped push by Eventarc": (
+        {"ce-id": "m-7", "ce-type": "google.cloud.pubsub.topic.v1.messagePublished", "ce-specversion": "1.0"},
+        pushed(BODY, CE),
+    ),
+    "wrapped push of a structured event": (JSON, pushed(json.dumps(STRUCTURED).encode())),
+    "unwrapped push, which is a binary event": ({**CE, "x-goog-pubsub-message-id": "m-7"}, BODY),
+    "binary event with the headers of a WSGI server": ({name.title(): value for name, value in CE.items()}, BODY),
+    "structured event": ({"Content-Type": "application/cloudevents+json"}, json.dumps(STRUCTURED).encode()),
+    "plain JSON with the id in a header": ({"x-goog-pubsub-message-id": "e-1"}, BODY),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_request_is_the_same_in_every_shape(shape: str) -> None:
+    headers, body = SHAPES[shape]
+    assert sync_request(headers, body) == WANTED
+
+
+ATTRIBUTES_ALONE = {
+    "wrapped": (JSON, pushed(attributes={"fabric": "lab-1"})),
+    "wrapped with empty data": (JSON, pushed(b"", {"fabric": "lab-1"})),
+    "wrapped as an event": (JSON, pushed(attributes={**CE, "ce-id": "m-7"})),
+    "unwrapped": ({"fabric": "lab-1", "x-goog-pubsub-message-id": "m-7"}, b""),
+    "unwrapped as an event": ({**CE, "ce-id": "m-7"}, b""),
+    "structured without data": (
+        JSON,
+        json.dumps({name: value for name, value in STRUCTURED.items() if name != "data"} | {"id": "m-7"}).encode(),
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", ATTRIBUTES_ALONE)
+def test_a_message_of_attributes_alone_is_a_request(shape: str) -> None:
+    headers, body = ATTRIBUTES_ALONE[shape]
+    assert sync_request(headers, body) == SyncRequest("lab-1", "m-7", "m-7")
+
+
+def test_plain_json_gets_an_id_of_its_own() -> None:
+    first, second = (sync_request(JSON, b'{"fabric": "lab-1"}') for _ in range(2))
+    assert first.id != second.id
+    assert (first.correlation_id, first.trigger, first.attempt) == (first.id, "schedule", 1)
+
+
+def test_a_redelivered_message_without_an_event_id_keeps_its_id() -> None:
+    assert sync_request(JSON, pushed(b'{"fabric": "lab-1"}')).id == "m-7"
+
+
+NEVER = {
+    "not JSON": (JSON, b"hello"),
+    "half a JSON": (JSON, b'{"fabric": "lab-1"'),
+    "not UTF-8": (JSON, b"\xff\xfe\x00"),
+    "nothing": ({}, b""),
+    "blanks": ({}, b"  \r\n"),
+    "a list": (JSON, b"[1]"),
+    "a number": (JSON, b"7"),
+    "null": (JSON, b"null"),
+    "no fabric": (JSON, b"{}"),
+    "nested beyond reason": (JSON, b'{"fabric":' * 20_000 + b"1" + b"}" * 20_000),
+    "a list nested beyond reason": (JSON, b"[" * 100_000),
+    "a number of 5,000 digits": (JSON, b'{"fabric": ' + b"9" * 5000 + b"}"),
+    "a fabric with a slash": (JSON, b'{"fabric": "a/b"}'),
+    "a fabric that climbs": (JSON, b'{"fabric": "../../etc"}'),
+    "a fabric in capitals": (JSON, b'{"fabric": "LAB"}'),
+    "a fabric with a line break": (JSON, b'{"fabric": "lab\\n"}'),
+    "a fabric of 17 letters": (JSON, b'{"fabric": "abcdefghijklmnopq"}'),
+    "a fabric that is a number": (JSON, b'{"fabric": 7}'),
+    "a fabric that is a list": (JSON, b'{"fabric": ["lab-1"]}'),
+    "a fabric with half a surrogate pair": (JSON, b'{"fabric": "\\ud800"}'),
+    "a subject with an encoded slash": ({**CE, "ce-subject": "a%2fb"}, b"{}"),
+    "a message that is a text": (JSON, b'{"message": "lab-1"}'),
+    "a push of nothing": (JSON, pushed()),
+}
+
+
+@pytest.mark.parametrize("case", NEVER)
+def test_what_names_no_fabric_is_refused_without_one(case: str) -> None:
+    headers, body = NEVER[case]
+    with pytest.raises(BadRequestError) as refused:
+        sync_request(headers, body)
+    assert refused.value.fabric is None
+    assert refused.value.id
+
+
+NAMED = {
+    "another type": ({**CE, "ce-type": "io.fabric-sync.sync.succeeded.v1"}, BODY),
+    "a later version": ({**CE, "ce-type": "io.fabric-sync.sync.requested.v2"}, BODY),
+    "another CloudEvents": ({**CE, "ce-specversion": "2.0"}, BODY),
+    "a binary event whose data is not JSON": (CE, b"<xml/>"),
+    "a binary event whose data is a list": (CE, b"[]"),
+    "a pushed event whose data is not base64": (
+        JSON,
+        pushed(attributes=CE, data=None).replace(b"m-7", b'm","data":"?'),
+    ),
+    "a pushed event whose data is not even ASCII": (
+        JSON,
+        json.dumps({"message": {"data": "äöü=", "attributes": {"fabric": "lab-1", "ce-id": "e-1"}}}).encode(),
+    ),
+    "a pushed event whose data is not JSON": (JSON, pushed(b"\x00\x01", CE)),
+    "a structured event whose data is a text": (JSON, json.dumps({**STRUCTURED, "data": "x"}).encode()),
+    "too much, by its headers": (CE, b" " * (MOST_BYTES + 1)),
+    "an attempt in words": (CE, json.dumps({**DATA, "attempt": "two"}).encode()),
+    "attempt zero": (CE, json.dumps({**DATA, "attempt": 0}).encode()),
+    "attempt true": (CE, json.dumps({**DATA, "attempt": True}).encode()),
+    "attempt infinity": (CE, json.dumps({**DATA, "attempt": float("inf")}).encode()),
+    "an attempt of 4,000 digits": (CE, b'{"attempt": ' + b"9" * 4000 + b"}"),
+    "a trigger with a line break": (CE, json.dumps({**DATA, "trigger": "a\r\nb"}).encode()),
+    "a trigger that is an object": (CE, json.dumps({**DATA, "trigger": {"a": 1}}).encode()),
+    "a requester of 201 letters": (CE, json.dumps({**DATA, "requested_by": "x" * 201}).encode()),
+    "an empty correlation id": (CE, json.dumps({**DATA, "correlation_id": ""}).encode()),
+}
+
+
+@pytest.mark.parametrize("case", NAMED)
+def test_a_bad_request_that_names_its_fabric_is_refused_by_name(case: str) -> None:
+    headers, body = NAMED[case]
+    with pytest.raises(BadRequestError) as refused:
+        sync_request(headers, body)
+    assert (refused.value.fabric, refused.value.id) == ("lab-1", "e-1")
+
+
+IDS = {
+    "with a header in it": "e%0d%0aX-Evil: 1",
+    "with a NUL in it": "e%00",
+    "of 201 letters": "x" * 201,
+    "of 200 emoji, too long once encoded": "%F0%9F%98%80" * 200,
+}
+
+
+@pytest.mark.parametrize("case", IDS)
+def test_an_id_that_cannot_travel_is_replaced_and_the_request_refused(case: str) -> None:
+    for headers, body in (({**CE, "ce-id": IDS[case]}, BODY), (JSON, pushed(BODY, {**CE, "ce-id": IDS[case]}))):
+        with pytest.raises(BadRequestError) as refused:
+            sync_request(headers, body)
+        assert refused.value.fabric == "lab-1"
+        assert refused.value.id.isalnum() or len(refused.value.id) == 36
+
+
+def test_an_id_with_half_a_surrogate_pair_is_refused() -> None:
+    body = json.dumps({**STRUCTURED, "id": "\ud800"}).encode()
+    with pytest.raises(BadRequestError):
+        sync_request(JSON, body)
+
+
+texts = st.text(max_size=40)
+names = st.one_of(texts, st.sampled_from([*CE, "fabric", "x-goog-pubsub-message-id", "content-type"]))
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | texts
+values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(texts, inner), max_leaves=8)
+keys = st.sampled_from(["message", "data", "attributes", "specversion", "type", "fabric", "subject", "id", "attempt"])
+objects = st.recursive(
+    st.dictionaries(keys | texts, values | st.just("lab-1"), max_size=5),
+    lambda inner: st.dictionaries(keys | texts, inner | values, max_size=5),
+    max_leaves=5,
+)
+bodies = st.one_of(st.binary(max_size=200), objects.map(lambda content: json.dumps(content).encode()))
+headers_ = st.dictionaries(names, texts | st.sampled_from(["lab-1", REQUESTED, "1.0"]), max_size=6)
+
+
+@given(headers_, bodies)
+@example({}, b'{"message": {"data": "\xc3\xa4"}}')
+@example({"ce-type": REQUESTED, "fabric": "lab-1"}, b"[" * 5000)
+def test_whatever_comes_in_is_a_request_or_a_bad_request(headers: dict[str, str], body: bytes) -> None:
+    try:
+        request = sync_request(headers, body)
+    except BadRequestError as refused:
+        request = SyncRequest(refused.fabric or "lab-1", refused.id, refused.id)
+    # Whatever was taken in can be sent out again, within the limits of Pub/Sub.
+    for message in (
+        outcome_message(outcome_of(request)),
+        request_message(request),
+        request_message(follow_up(request)),
+    ):
+        for name, value in message.attributes.items():
+            assert (name + value).isascii()
+            assert (name + value).isprintable()
+            assert len(value) <= MAX_ATTRIBUTE_VALUE
+
+
+def outcome_of(request: SyncRequest, **more: Any) -> Outcome:
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    return Outcome(
+        fabric=request.fabric,
+        result=more.pop("result", Result.SUCCEEDED),
+        request_id=request.id,
+        correlation_id=request.correlation_id,
+        attempt=request.attempt,
+        trigger=request.trigger,
+        started_at=now,
+        finished_at=now,
+        deadline_s=30.0,
+        netbox_requests=3,
+        **more,
+    )
+
+
+def unwrapped(message: Message) -> tuple[dict[str, str], bytes]:
+    return dict(message.attributes), message.data
+
+
+printable = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=40)
+
+
+@given(printable, printable, printable, st.none() | printable, st.integers(1, 999))
+def test_a_request_survives_both_ways_of_pub_sub(
+    id_: str, correlation_id: str, trigger: str, requested_by: str | None, attempt: int
+) -> None:
+    request = SyncRequest("lab-1", id_, correlation_id, trigger, requested_by, attempt)
+    message = request_message(request)
+    assert sync_request(*unwrapped(message)) == request
+    assert sync_request(JSON, pushed(message.data, dict(message.attributes))) == request
+
+
+def test_an_outcome_is_a_cloudevent_whose_id_tells_the_request_and_the_result() -> None:
+    outcome = outcome_of(WANTED, result=Result.FAILED, problem=Problem(Code.FABRIC_TLS, "no"))
+    message = outcome_message(outcome)
+    assert message.ordering_key == "lab-1"
+    event = decode(*unwrapped(message))
+    assert event == Event(event.attributes, outcome.as_dict())
+    assert event.attributes["id"] == "e-1/failed"
+    assert event.attributes["type"] == "io.fabric-sync.sync.failed.v1"
+    assert event.attributes["subject"] == event.attributes["fabric"] == "lab-1"
+    assert event.attributes["time"] == "2026-01-02T03:04:05+00:00"
+
+
+def test_an_outcome_that_comes_back_as_a_request_is_refused() -> None:
+    with pytest.raises(BadRequestError) as refused:
+        sync_request(*unwrapped(outcome_message(outcome_of(WANTED))))
+    assert refused.value.fabric == "lab-1"
+
+
+def test_the_next_request_of_a_chain_has_one_id_however_often_it_is_made() -> None:
+    first, again = follow_up(WANTED), follow_up(WANTED)
+    assert first == again
+    assert (first.attempt, first.correlation_id, first.trigger) == (3, "c-1", "continuation")
+    assert len({WANTED.id, first.id, follow_up(first).id}) == 3
