@@ -212,6 +212,8 @@ class BrokerPublisher(Publisher):
         try:
             with self._transport.bounded_session(deadline) as session:
                 reply = session.post(url, json={"messages": [_as_json(message)]})
+        except DeadlineExceeded as error:
+            raise DeadlineExceeded(f"no answer in time when {what}") from error
         except self._transport.TransportError as error:
             raise PublishError(f"{what} failed: {error}", retryable=True) from error
         if reply.status_code != 200:

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-REQUESTS = "sync-requests"
+REQUESTS = "fabric-sync-requests"
 """One message for each fabric that is due; pushed to the function."""
-OUTCOMES = "sync-outcomes"
+OUTCOMES = "fabric-sync-outcomes"
 """One message for each sync that ended; whoever wants to know subscribes."""
-DEAD_LETTERS = "sync-dead-letters"
+DEAD_LETTERS = "fabric-sync-dead-letters"
 """Requests that failed too often to be tried again."""
 
-REQUESTS_PUSH = "sync-requests-push"
-OUTCOMES_PULL = "sync-outcomes-pull"
-DEAD_LETTERS_PULL = "sync-dead-letters-pull"
+REQUESTS_PUSH = "fabric-sync-requests-push"
+OUTCOMES_PULL = "fabric-sync-outcomes-pull"
+DEAD_LETTERS_PULL = "fabric-sync-dead-letters-pull"
 
 
 class MessagingError(Exception):

@@ -79,7 +79,7 @@ class Pusher:
     def __init__(self, queue: Queue, workers: int) -> None:
         self._queue = queue
         self._lock = threading.Lock()
-        self._open: set[http.client.HTTPConnection] = set()
+        self._flights: set[_Flight] = set()
         self._closed = False
         name = queue.terms.name.rsplit("/", 1)[-1]
         self._threads = [
@@ -92,10 +92,10 @@ class Pusher:
         """Cuts the requests under way and lets the workers go, waiting at most `within` seconds for each."""
         with self._lock:
             self._closed = True
-            under_way = list(self._open)
+            under_way = list(self._flights)
         self._queue.close()
-        for connection in under_way:
-            _cut(connection)
+        for flight in under_way:
+            flight.cut()
         for thread in self._threads:
             thread.join(within)
 
@@ -115,35 +115,43 @@ class Pusher:
         terms = self._queue.terms
         target = urlsplit(terms.push_endpoint)
         request = unwrapped(terms, lease) if terms.unwrapped else wrapped(terms, lease)
-        connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=terms.ack_deadline)
+        flight = _Flight(http.client.HTTPConnection(target.hostname or "", target.port, timeout=terms.ack_deadline))
         # A drip resets the socket's own timeout with every byte; the cut at the end of the lease does not ask.
-        cutter = threading.Timer(terms.ack_deadline, _cut, [connection])
+        cutter = threading.Timer(terms.ack_deadline, flight.cut)
         cutter.daemon = True
         with self._lock:
             if self._closed:
                 return 0, "the broker is closing"
-            self._open.add(connection)
+            self._flights.add(flight)
         try:
             cutter.start()
             path = (target.path or "/") + (f"?{target.query}" if target.query else "")
-            connection.request("POST", path, request.body, request.headers | {"Connection": "close"})
-            status = connection.getresponse().status
-            return status, f"the endpoint answered {status}"
+            flight.connection.request("POST", path, request.body, request.headers | {"Connection": "close"})
+            status = flight.connection.getresponse().status
+            # http.client takes headers that were cut off for complete ones.
+            return (0, "the answer was not complete in time") if flight.over else (status, f"it answered {status}")
         except (OSError, http.client.HTTPException, ValueError) as error:
             # ValueError: an attribute that cannot be a header; the service drops such a push as well.
             return 0, f"no answer from the endpoint: {error}"
         finally:
             cutter.cancel()
             with self._lock:
-                self._open.discard(connection)
-            connection.close()
+                self._flights.discard(flight)
+            flight.connection.close()
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
-    """Ends a request from outside: its thread sees a closed connection at once."""
-    under = connection.sock
-    if under is not None:
-        try:
-            under.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # it was over already
+@dataclass(eq=False, slots=True)
+class _Flight:
+    """One push under way, which can be ended from outside: its thread sees a closed connection at once."""
+
+    connection: http.client.HTTPConnection
+    over: bool = False
+
+    def cut(self) -> None:
+        self.over = True
+        under = self.connection.sock
+        if under is not None:
+            try:
+                under.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return  # it was over already
