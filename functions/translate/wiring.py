@@ -87,7 +87,7 @@ def wiring(snapshot: Snapshot, fabric: Fabric, devices: Inventory, notes: Notes)
     cables: list[tuple[Use, Use]] = []
     for wire in wires:
         mine = [_settle(wire, place, snapshot, devices, uses, lags, notes) for place in range(len(wire.ends))]
-        if len(mine) == 2 and mine[0] and mine[1] and mine[0].device.writable and mine[1].device.writable:
+        if len(mine) == 2 and mine[0] and mine[1]:
             cables.append((mine[0], mine[1]))
     return Wiring(uses, tuple(lags.made.values()), tuple(cables))
 

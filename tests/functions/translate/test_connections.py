@@ -352,6 +352,15 @@ def test_a_port_belongs_to_the_first_connection_that_names_it_by_either_of_its_n
     assert codes(found) == [("Connection default/b", Code.PORT_IN_USE)]
 
 
+def test_which_link_wins_a_port_does_not_hang_on_the_order_of_links() -> None:
+    links = [link(leaf1="leaf-01/E1/1", leaf2="leaf-02/E1/2"), link(leaf1="leaf-01/E1/1", leaf2="leaf-02/E1/1")]
+    one, two = (wired(connection("c", mesh={"links": order})) for order in (links, links[::-1]))
+    assert one == two
+    assert [record.fields["b_terminations"] for record in of(one, "cable").values()] == [
+        (interface("Switch/default/leaf-02#E1/1"),)
+    ]
+
+
 def test_a_link_from_a_port_to_itself_is_no_cable() -> None:
     found = wired(connection("a", vpcLoopback={"links": [link(switch1="leaf-01/E1/1", switch2="leaf-01/E1/1")]}))
     assert not of(found, "cable")

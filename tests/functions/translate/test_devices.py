@@ -165,6 +165,17 @@ def test_a_gateway_has_its_interfaces_loopbacks_and_groups() -> None:
     assert found.issues == ()
 
 
+def test_a_gateways_own_interface_of_a_loopbacks_name_stays_what_it_is() -> None:
+    found = translated(gateway("gw-1", interfaces={"lo": {"mtu": 1500}}, protocolIP="10.0.0.1/32"))
+    assert [(item.fields["name"], item.fields["type"]) for item in of(found, "interface").values()] == [("lo", "other")]
+    assert found.issues == ()
+
+
+def test_a_redundancy_group_is_a_group_even_if_the_webhook_did_not_add_it() -> None:
+    found = translated(profile(), thing("SwitchGroup", "g", {}), switch("s1", redundancy={"group": "g"}))
+    assert "fabric-sg-lab1-g" in of(found, "device")["lab1/Switch/default/s1"].tags
+
+
 def test_a_virtual_switch_is_made_by_hedgehog_and_takes_no_room() -> None:
     found = translated(profile("vs", displayName="Virtual Switch", switchSilicon="vs"), switch("s1", profile="vs"))
     kind = of(found, "device_type")["vs"].fields

@@ -100,6 +100,15 @@ def test_without_the_profiles_no_switch_is_made_into_something_else() -> None:
     assert Code.UNKNOWN_PROFILE not in {code for _, code in codes(found)}
 
 
+def test_a_device_of_an_unread_kind_is_not_called_missing() -> None:
+    found = translated(*LAB_FABRIC, unread=["Server", "Gateway"])
+    assert found.issues == ()
+    assert set(of(found, "cable")) == {
+        "lab1/Connection/default/f#spine-01/E1/1",
+        "lab1/Connection/default/m#leaf-01/E1/2",
+    }
+
+
 def test_without_the_switches_no_server_takes_a_name_that_may_be_a_switchs() -> None:
     assert not of(translated(*LAB_FABRIC, unread=["Switch"]), "device")
 
@@ -131,7 +140,8 @@ BAD = [
     connection("bad", unbundled=3),
     connection("bad", unbundled={"link": {"server": {"port": "server-01"}, "switch": {"port": 4}}}),
     connection("bad", fabric={"links": [None, {"spine": []}]}),
-    connection("bad", eslag={"links": {}, "mtu": True}),
+    connection("bad", eslag={"links": {}}),
+    connection("bad", external={"link": link(switch="leaf-01/M1"), "mtu": True}),
     {"kind": "Switch", "metadata": {"name": ["x"]}, "spec": {}},
     {"kind": "Server", "metadata": None, "spec": {}},
     {"kind": "Server", "metadata": {"name": "bad"}, "spec": "none"},
