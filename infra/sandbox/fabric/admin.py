@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from infra.sandbox.fabric.apiserver import SimulatedFabric
+from infra.sandbox.fabric.churn import churn
 from infra.sandbox.fabric.faults import FaultError
 
 
@@ -82,6 +83,9 @@ class AdminDoor:
                 return [{"method": one.method, "target": one.target, "user": one.user} for one in fabric.audit]
             case "DELETE", "audit":
                 fabric.forget_audit()
+            case "POST", "churn":
+                wanted = {"seed": 1, "steps": 1} | (given or {})
+                return [change.text for change in churn(fabric.cluster, int(wanted["seed"]), int(wanted["steps"]))]
             case "POST", "compact":
                 fabric.cluster.compact()
             case _:

@@ -25,7 +25,7 @@ from infra.sandbox.fabric.spec import read_spec
 
 ADDRESS_BOOK = "fabrics.json"
 SECRETS = "secrets"
-SECRET_PREFIX = "fabric-"  # as the secrets door allows by default
+KUBECONFIG_PREFIX = "fabric-"  # as the secrets door allows by default
 
 type Content = Cluster | Path | Sequence[Path] | str
 """What a fabric holds: a store, manifest files, or a text as `read_spec` takes it."""
@@ -104,7 +104,7 @@ class Fabrics:
         folder.mkdir(parents=True, exist_ok=True)
         book: dict[str, Any] = {"pid": os.getpid(), "admin": self.admin.url, "fabrics": {}}
         for name, served in self._served.items():
-            secret = folder / f"{SECRET_PREFIX}{name}"
+            secret = folder / f"{KUBECONFIG_PREFIX}{name}"
             _write_private(secret, served.kubeconfig)
             book["fabrics"][name] = {"url": served.url, "kubeconfig": str(secret), "secret": secret.name}
         _write_private(state / ADDRESS_BOOK, json.dumps(book, indent=2) + "\n")

@@ -7,6 +7,8 @@ from typing import Any
 
 from infra.sandbox.fabric.manifests import Cluster
 from infra.sandbox.fabric.offering import Release
+from infra.sandbox.fabric.plan import TopologyError
+from infra.sandbox.fabric.topology import TOPOLOGIES
 
 
 class SpecError(ValueError):
@@ -39,7 +41,16 @@ def read_spec(name: str, text: str) -> Cluster:
 
 
 def _generated(name: str, text: str) -> Cluster:
-    raise SpecError(f"{name}: no topology {text!r}")
+    kind, *pairs = text.split(",")
+    given: dict[str, Any] = {key: _value(value) for key, _, value in (pair.partition("=") for pair in pairs)}
+    try:
+        if "release" in given:
+            given["release"] = Release(given["release"])
+        return TOPOLOGIES[kind](name, **given)
+    except KeyError as error:
+        raise SpecError(f"no topology {kind!r}; there are {', '.join(TOPOLOGIES)}") from error
+    except (TopologyError, TypeError, ValueError) as error:
+        raise SpecError(f"topology:{text}: {error}") from error
 
 
 def _value(text: str) -> Any:
