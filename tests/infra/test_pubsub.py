@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -245,6 +246,16 @@ def test_a_publisher_needs_somewhere_to_publish_to() -> None:
         open_publisher(None)
     with pytest.raises(ValueError, match="http://"):
         open_publisher(None, broker_url="127.0.0.1:80")
+
+
+def test_missing_credentials_are_a_final_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("PUBSUB_EMULATOR_HOST", raising=False)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+
+    with pytest.raises(PublishError, match=f"no credentials to publish to project {PROJECT}") as caught:
+        open_publisher(PROJECT)
+
+    assert not caught.value.retryable
 
 
 def test_the_broker_needs_no_project() -> None:
