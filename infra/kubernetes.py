@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from kubernetes.client import ApiClient, Configuration
 
@@ -111,7 +111,7 @@ class KubernetesClient:
         )
         context = tls_context(credentials)
         self._bounds = Bounds(deadline, max_bytes)
-        self._api: Any = ApiClient(configuration)  # its annotations are incomplete
+        self._api = cast("Any", ApiClient(configuration))  # its annotations are incomplete
         self._api.user_agent = "fabric-sync"
         # A list packs to a tenth, and fabrics are rarely near. The server packs only what is over 128 KiB.
         self._api.set_default_header("Accept-Encoding", "gzip")

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from infra.kubeconfig import MAX_BYTES, Credentials, KubeconfigError, parse_kubeconfig, tls_context
-from tests import hostile
+from tests import certificates
 
 SECRET = "eyJhbGciOi.sEcReT-tOkEn"
 Config = dict[str, Any]
@@ -39,7 +39,7 @@ def config() -> Config:
                 "name": "here",
                 "cluster": {
                     "server": "https://127.0.0.1:6443",
-                    "certificate-authority-data": encoded(hostile.authority().certificate),
+                    "certificate-authority-data": encoded(certificates.authority().certificate),
                 },
             },
         ],
@@ -80,7 +80,7 @@ def put(*path: Any) -> Callable[[Config], Any]:
 
 def test_the_current_context_is_taken_and_nothing_else() -> None:
     credentials = parse_kubeconfig(yaml.safe_dump(config()))
-    assert credentials == Credentials("https://127.0.0.1:6443", hostile.authority().certificate, SECRET)
+    assert credentials == Credentials("https://127.0.0.1:6443", certificates.authority().certificate, SECRET)
     assert credentials.host == "127.0.0.1:6443"
 
 
@@ -89,7 +89,7 @@ def test_json_is_a_kubeconfig_too() -> None:
 
 
 def test_a_client_certificate_is_taken_with_its_key() -> None:
-    pair = hostile.certificate("reader")
+    pair = certificates.certificate("reader")
     changed = config()
     changed["users"][1]["user"] = {
         "client-certificate-data": encoded(pair.certificate),
@@ -213,19 +213,21 @@ def test_an_unverified_fabric_needs_to_be_allowed() -> None:
 
 
 def test_being_allowed_to_be_insecure_does_not_make_a_fabric_with_a_ca_so() -> None:
-    assert parse_kubeconfig(yaml.safe_dump(config()), allow_insecure=True).ca_pem == hostile.authority().certificate
+    assert (
+        parse_kubeconfig(yaml.safe_dump(config()), allow_insecure=True).ca_pem == certificates.authority().certificate
+    )
 
 
 def test_secrets_are_not_shown() -> None:
-    pair = hostile.certificate("reader")
-    shown = repr(Credentials("https://a", hostile.authority().certificate, SECRET, pair.certificate, pair.key))
+    pair = certificates.certificate("reader")
+    shown = repr(Credentials("https://a", certificates.authority().certificate, SECRET, pair.certificate, pair.key))
     assert shown == "Credentials(server='https://a')"
 
 
 def _locked() -> str:
     from cryptography.hazmat.primitives import serialization
 
-    key = serialization.load_pem_private_key(hostile.certificate("reader").key.encode(), None)
+    key = serialization.load_pem_private_key(certificates.certificate("reader").key.encode(), None)
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"x")
     ).decode()
@@ -245,9 +247,9 @@ def _locked() -> str:
 def test_unusable_certificates_are_told_apart(
     ca: str | None, certificate: str | None, key: str | None, words: str
 ) -> None:
-    pem = hostile.certificate(certificate).certificate if certificate else None
+    pem = certificates.certificate(certificate).certificate if certificate else None
     if key == "server":
-        key = hostile.certificate("server").key
+        key = certificates.certificate("server").key
     with pytest.raises(KubeconfigError, match=words):
         tls_context(Credentials("https://a", ca, "t", pem, key))
 
@@ -257,6 +259,6 @@ def test_no_key_is_left_on_disk(memory: bool, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere" if memory else tmp_path))
     if not memory:
         monkeypatch.delattr("os.memfd_create")
-    pair = hostile.certificate("reader")
+    pair = certificates.certificate("reader")
     assert tls_context(Credentials("https://a", None, None, pair.certificate, pair.key))
     assert list(tmp_path.iterdir()) == []
