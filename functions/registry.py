@@ -70,6 +70,14 @@ def fabric_of(row: Row) -> Fabric:
     )
 
 
+def ensure_site(netbox: NetBox, slug: str) -> bool:
+    """Create the site with that slug, named alike, unless it is there; whether it was created."""
+    if any(row.get("slug") == slug for row in netbox.read("dcim/sites", {"slug": slug}, ("slug",))):
+        return False
+    netbox.create("dcim/sites", [{"name": slug, "slug": slug, "status": "active"}])
+    return True
+
+
 def add(netbox: NetBox, name: str, *, site: str, secret: str, naming: Naming = Naming.PLAIN) -> Row:
     """Register a fabric: a cluster in the existing site with slug `site`; raises `SyncStopped` when it cannot."""
     if not valid_name(name):

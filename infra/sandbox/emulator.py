@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -52,9 +53,10 @@ def java() -> str:
 class Emulator:
     """The emulator, from `start` (or `with`) to `close`. Its output goes to `log`."""
 
-    def __init__(self, log: Path) -> None:
-        """Raises `EmulatorMissing`."""
+    def __init__(self, log: Path, on_start: Callable[[int], None] = lambda pid: None) -> None:
+        """Raises `EmulatorMissing`. `on_start` hears the id of each process that is started."""
         self._log = log
+        self._on_start = on_start
         # The jar itself and not gcloud's wrapper: one process, one id, no 63 MB of Python beside it.
         self._command = [java(), "-Xmx256m", "-jar", str(emulator_jar()), "--host=127.0.0.1"]
         self._program: Program | None = None
@@ -75,9 +77,10 @@ class Emulator:
         deadline = Deadline.after(seconds)
         for attempt in range(1, _STARTS + 1):
             self._port = free_port()
-            self._program = Program("the Pub/Sub emulator", [*self._command, f"--port={self._port}"], self._log)
-            self._program.start()
+            command = [*self._command, f"--port={self._port}"]
+            self._program = Program("the Pub/Sub emulator", command, self._log, on_start=self._on_start)
             try:
+                self._program.start()
                 self._program.wait_ready(lambda: _answers(self._port), deadline)
             except NotReady:
                 self.close()

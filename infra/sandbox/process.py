@@ -26,13 +26,17 @@ def free_port() -> int:
 
 @dataclass(slots=True)
 class Program:
-    """One running program, called `name` in messages, writing to the file `log`."""
+    """One running program, called `name` in messages, writing to the file `log`.
+
+    `on_start` hears the id of the process as soon as there is one: whoever keeps a ledger writes it down there.
+    """
 
     name: str
     command: Sequence[str]
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     directory: Path | None = None
+    on_start: Callable[[int], None] = lambda pid: None
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -54,6 +58,7 @@ class Program:
                 # Its own group: a Ctrl-C at our terminal is ours to pass on, and workers end with their master.
                 start_new_session=True,
             )
+        self.on_start(self._process.pid)
 
     def wait_ready(self, ready: Callable[[], bool], deadline: Deadline) -> None:
         """Returns when `ready` says so; raises `NotReady` when the program ends before, or the time does."""

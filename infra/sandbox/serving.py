@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +33,7 @@ class Serving:
     threads: int = 1
     workers: int = 1
     python: str = sys.executable
+    on_start: Callable[[int], None] = lambda pid: None
     _port: int = 0
     _program: Program | None = None
 
@@ -57,9 +58,10 @@ class Serving:
             self.log,
             {**settings, "PYTHONUNBUFFERED": "1", **self.environment},
             self.directory,
+            self.on_start,
         )
-        self._program.start()
         try:
+            self._program.start()
             self._program.wait_ready(self._answers, Deadline.after(seconds))
         except BaseException:
             self.close()

@@ -12,9 +12,10 @@ from pathlib import Path
 from infra.sandbox.netbox.processes import Process, end, is_alive, this_boot
 
 POSTGRES = "postgres"
+FUNCTION = "function"
 
-_POLITE = {POSTGRES: signal.SIGINT}
-"""PostgreSQL's fast shutdown; at SIGTERM it would wait for its clients to leave."""
+_POLITE = {POSTGRES: signal.SIGINT, FUNCTION: signal.SIGINT}
+"""PostgreSQL's fast shutdown, and gunicorn's quick one; at SIGTERM both would wait for those they still serve."""
 
 
 @dataclass(frozen=True, slots=True)
