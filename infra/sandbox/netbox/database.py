@@ -129,7 +129,8 @@ class Database:
 
     def has_icu(self) -> bool:
         """Whether this PostgreSQL was built with ICU."""
-        found = self.run("SELECT count(*) > 0 FROM pg_collation WHERE collprovider = 'i'", database="postgres")
+        # Only the collations that initdb finds in ICU itself tell: a build without it lists one more, and refuses it.
+        found = self.run("SELECT count(*) > 0 FROM pg_collation WHERE collname = 'und-x-icu'", database="postgres")
         return found.strip() == "t"
 
     def run(self, *statements: str, database: str, deadline: Deadline | None = None) -> str:

