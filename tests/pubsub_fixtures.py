@@ -120,6 +120,20 @@ def message(text: str = "{}", key: str = "", **attributes: str) -> dict[str, Any
     return body | ({"orderingKey": key} if key else {})
 
 
+QUICK = {"minimumBackoff": "0.2s", "maximumBackoff": "1s"}
+"""A retry policy for tests: the broker follows it, the emulator retries each second."""
+
+
+def text_of(push: dict[str, Any]) -> str:
+    """The data of a wrapped push that an `Endpoint` wrote down."""
+    return base64.b64decode(push["envelope"]["message"]["data"]).decode()
+
+
+def push_to(endpoint: Endpoint, path: str, **settings: Any) -> dict[str, Any]:
+    """The settings of a subscription that pushes to `path`; `settings` go into its push configuration."""
+    return {"pushConfig": {"pushEndpoint": endpoint.url + path, **settings}, "retryPolicy": QUICK}
+
+
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """The real Pub/Sub emulator, one for all tests."""
