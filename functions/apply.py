@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from infra.transport import TransportError
-
 from functions.actual import Actual, existing_of
 from functions.compare import Create, Plan, Update, differences, merged_tags, resolved
 from functions.errors import Problem, Side, problem_of
@@ -17,7 +15,8 @@ from functions.fields import KEY, NAME
 from functions.pace import Pace
 from functions.records import MODELS, Record, Ref, Shape
 from infra.deadline import DeadlineExceeded
-from infra.netbox import NetBox, NetBoxError, Row
+from infra.netbox import NetBox, NetBoxError, Row, UnusableAnswerError
+from infra.transport import TransportError
 
 type Operation = Create | Update
 
@@ -66,6 +65,7 @@ class Applier:
     fabric: str
     pace: Pace = field(default_factory=Pace)
     on_batch: Callable[[str, str, int, int], None] = lambda model, verb, done, planned: None
+    _lost: dict[Ref, str] = field(default_factory=dict)
 
     def apply(self, plan: Plan) -> Applied:
         """Write the plan as far as the deadline allows; never raises for what NetBox or the network do."""
@@ -94,22 +94,24 @@ class Applier:
 
     def _ready(self, op: Operation, done: Applied) -> bool:
         """Whether all that the object refers to exists; where it was refused, the object is refused with it."""
-        missing = [ref for ref in references(op.record) if ref not in self.actual.ids]
-        if missing:
-            self._refuse(op, f"its {missing[0].model} {missing[0].key} is not in NetBox", done)
-        return not missing
+        missing = next((ref for ref in references(op.record) if ref not in self.actual.ids), None)
+        if missing is not None:
+            why = f"was refused: {self._lost[missing]}" if missing in self._lost else "is not in NetBox"
+            self._refuse(op, f"its {missing.model} {missing.key} {why}", done)
+        return missing is None
 
     def _send(self, batch: list[Operation], done: Applied) -> None:
         model, verb = batch[0].record.model, verb_of(batch[0])
         path = MODELS[model].path
         write = self.netbox.create if verb == "create" else self.netbox.update
         rows = [self._row(op) for op in batch]
+        self.netbox.deadline.check(f"another batch of {model} objects")
         started = time.monotonic()
         done.requests += 1
         try:
             answer = write(path, rows)
         except NetBoxError as refusal:
-            if refusal.status not in REFUSALS:
+            if refusal.status not in REFUSALS or isinstance(refusal, UnusableAnswerError):
                 raise
             self._split(batch, refusal, done)
             return
@@ -138,6 +140,7 @@ class Applier:
                 self._send(part, done)
 
     def _refuse(self, op: Operation, text: str, done: Applied) -> None:
+        self._lost[Ref(op.record.model, op.record.key)] = text
         done.refused.append(Refused(op.record.model, op.record.key, text))
         done.left -= 1
 
@@ -166,16 +169,16 @@ class Applier:
             row = {name: self._value(record, name) for name, value in record.fields.items() if value not in (None, "")}
             custom: dict[str, Any] = {KEY: record.key, NAME: self.fabric} if not model.shared else {}
             custom |= {name: value for name, value in record.custom.items() if value is not None}
-            tags = record.tags
+            tags = record.tags or None
         else:
             changed = {change.field for change in op.changes}
             row = {"id": op.id, **{name: self._value(record, name) for name in model.fields if name in changed}}
             own = {KEY: record.key, NAME: self.fabric, **record.custom}
             custom = {name: value for name, value in own.items() if name in changed}
-            tags = op.tags or frozenset()
+            tags = op.tags
         if custom:
             row["custom_fields"] = custom
-        if tags:
+        if tags is not None:
             row["tags"] = [{"slug": slug} for slug in sorted(tags)]
         return row
 

@@ -67,59 +67,48 @@ class Plan:
     def digest(self) -> str:
         """Identifies the plan by what it does, not by NetBox's ids: 16 hexadecimal digits."""
         ops = [
-            *(["create", c.record.model, c.record.key, _plain(c.record.fields), c.record.custom] for c in self.creates),
-            *(["update", u.record.model, u.record.key, [[c.field, c.after] for c in u.changes]] for u in self.updates),
+            *(["create", c.record.model, c.record.key, _plain(c.record), sorted(c.record.tags)] for c in self.creates),
+            *(["update", u.record.model, u.record.key, _changed(u), sorted(u.tags or ())] for u in self.updates),
             *(["stale", s.model, s.key] for s in self.stale),
         ]
-        text = json.dumps(sorted(ops, key=lambda op: op[:3]), sort_keys=True, default=str)
+        text = json.dumps(sorted(ops, key=lambda op: op[:3]), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _plain(fields: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in fields.items()}
+def _plain(record: Record) -> dict[str, str]:
+    """What a record wants, as texts without NetBox's ids; references stay references."""
+    fields = {name: sorted(value) if isinstance(value, tuple) else value for name, value in record.fields.items()}
+    return {name: str(value) for name, value in {**record.custom, **fields}.items()}
+
+
+def _changed(update: Update) -> dict[str, str]:
+    wanted = _plain(update.record)
+    return {change.field: wanted.get(change.field, str(change.after)) for change in update.changes}
 
 
 def compare(records: Iterable[Record], actual: Actual, fabric: str, complete: frozenset[str]) -> Plan:
     """The plan that makes NetBox hold `records` of `fabric`.
 
     `complete` names the models whose records are all there: only of these can an object be stale. An object that
-    lost its key but is the same by nature (its name on its device, its two ends) is the same object with a new key.
+    lost its key but is the same by nature (its name on its device, its two ends) is the same object with a new key;
+    `actual.ids` then knows it by both.
     """
-    wanted = tuple(records)
-    keys = {(record.model, record.key) for record in wanted}
-    orphans = {
-        name: {key: existing for key, existing in objects.items() if (name, key) not in keys}
-        for name, objects in actual.owned.items()
-    }
-    by_nature = {
-        name: {_nature(name, existing.values): key for key, existing in objects.items()}
-        for name, objects in orphans.items()
-        if name in complete
-    }
+    order = {name: at for at, name in enumerate(MODELS)}
+    wanted = sorted(records, key=lambda record: order[record.model])
+    found, orphans = _matched(wanted, actual, complete)
     creates: list[Create] = []
     updates: list[Update] = []
     held: list[Update] = []
     unchanged: Counter[str] = Counter()
     for record in wanted:
-        if MODELS[record.model].shared:
-            if Ref(record.model, record.key) in actual.ids:
-                unchanged[record.model] += 1
-            else:
-                creates.append(Create(record))
-            continue
-        existing = actual.owned.get(record.model, {}).get(record.key)
-        if existing is None:
-            key = by_nature.get(record.model, {}).pop(_wanted_nature(record, actual.ids), None)
-            existing = orphans[record.model].pop(key) if key is not None else None
-            if existing is not None:
-                # Records that refer to this one must find it under the key it is about to get.
-                actual.ids[Ref(record.model, record.key)] = existing.id
-        if existing is None:
+        ref = Ref(record.model, record.key)
+        existing = found.get(ref)
+        if existing is None and not (MODELS[record.model].shared and ref in actual.ids):
             creates.append(Create(record))
             continue
-        changes = differences(record, existing, actual.ids, fabric)
-        tags = merged_tags(record, existing, fabric)
-        if not changes and tags is None:
+        changes = differences(record, existing, actual.ids, fabric) if existing else ()
+        tags = merged_tags(record, existing, fabric) if existing else None
+        if existing is None or (not changes and tags is None):
             unchanged[record.model] += 1
         elif HOLD_TAG in existing.tags:
             held.append(Update(record, existing.id, changes, tags))
@@ -132,6 +121,40 @@ def compare(records: Iterable[Record], actual: Actual, fabric: str, complete: fr
         for key, existing in objects.items()
     )
     return Plan(tuple(creates), tuple(updates), tuple(held), stale, dict(unchanged))
+
+
+def _matched(
+    wanted: Iterable[Record], actual: Actual, complete: frozenset[str]
+) -> tuple[dict[Ref, Existing], dict[str, dict[str, Existing]]]:
+    """The owned objects that records are about, by key or else by nature, and by model those no record is about.
+
+    All are matched before any is compared: a record that refers to another must find it under its new key. `wanted`
+    is in the order of `MODELS`, since the nature of a port holds its device.
+    """
+    wanted = tuple(wanted)
+    keys = {(record.model, record.key) for record in wanted}
+    orphans = {
+        name: {key: existing for key, existing in objects.items() if (name, key) not in keys}
+        for name, objects in actual.owned.items()
+    }
+    by_nature = {
+        name: {_nature(name, existing.values): key for key, existing in objects.items()}
+        for name, objects in orphans.items()
+        if name in complete
+    }
+    found: dict[Ref, Existing] = {}
+    for record in wanted:
+        if MODELS[record.model].shared:
+            continue
+        existing = actual.owned.get(record.model, {}).get(record.key)
+        if existing is None:
+            key = by_nature.get(record.model, {}).pop(_wanted_nature(record, actual.ids), None)
+            if key is None:
+                continue
+            existing = orphans[record.model].pop(key)
+            actual.ids[Ref(record.model, record.key)] = existing.id
+        found[Ref(record.model, record.key)] = existing
+    return found, orphans
 
 
 def differences(

@@ -40,8 +40,11 @@ class Pace:
 
     def fits(self, model: str, verb: str, left: float) -> int:
         """How many objects to send with `left` seconds to go; 0 when not even one is likely to be done in time."""
+        if self.predict(model, verb, 1) > left * MARGIN:
+            return 0
         usable = min(BATCH_SECONDS, left * MARGIN) - REQUEST
-        return max(0, min(self.most, int(usable / self._cost.get((model, verb), UNKNOWN))))
+        # On a NetBox that takes longer than a batch may for a single object, one at a time is still progress.
+        return max(1, min(self.most, int(usable / self._cost.get((model, verb), UNKNOWN))))
 
     def learn(self, model: str, verb: str, count: int, seconds: float) -> None:
         """Take in that a batch of `count` objects took `seconds`."""
