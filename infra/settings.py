@@ -125,8 +125,8 @@ def _unmet(needs: Collection[str], given: Mapping[str, str]) -> Iterator[str]:
     for need in needs:
         choices = [by_field[field] for field in need.split("|")]
         if not any(variable.name in given or variable.default for variable in choices):
-            advice = ", or ".join(f"{variable.name}: {variable.advice}" for variable in choices)
-            yield f"not set, and needed here: {advice}"
+            names = " or ".join(variable.name for variable in choices)
+            yield f"{names} is not set, and needed here: {', or '.join(variable.advice for variable in choices)}"
 
 
 def _strangers(given: Mapping[str, str]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, date, datetime
 from enum import Enum
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final, TextIO
 
@@ -22,7 +23,8 @@ LINE_LIMIT: Final = 32 * 1024
 
 _TEXT_LIMIT = 8 * 1024  # characters of a message or of one field
 _STACK_LIMIT = 12 * 1024  # characters of an exception's text: its head and its tail
-_MOST_ITEMS = 2000  # values inside all containers of one line together
+_MOST_ITEMS = 1000  # values inside all containers of one line together
+_MOST_FIELDS = 200
 _DEEPEST = 6
 _QUIET = ("urllib3", "requests", "google", "kubernetes", "pynetbox", "werkzeug", "asyncio")
 
@@ -134,7 +136,8 @@ def _entry(record: logging.LogRecord) -> dict[str, Any]:
     own = {name: value for name, value in vars(record).items() if name not in _PLAIN_RECORD}
     given = getattr(record, "fields", {})
     budget = iter(range(_MOST_ITEMS))
-    for name, value in {**context, **own, **(given if isinstance(given, dict) else {})}.items():
+    named = {**context, **own, **(given if isinstance(given, dict) else {})}
+    for name, value in islice(named.items(), _MOST_FIELDS):
         if value is None:
             continue
         plain = _plain_field(str(name), value, _DEEPEST, budget)
@@ -203,16 +206,18 @@ def _cut(text: str, limit: int, tail: int = 0) -> str:
 
 
 def _fitted(entry: dict[str, Any]) -> str:
-    """The entry as one JSON line that keeps to the limit: the largest values are cut, then cut again."""
-    line = json.dumps(entry, ensure_ascii=True, allow_nan=False)
-    while len(line) + 1 > LINE_LIMIT:
-        sizes = {name: len(json.dumps(value)) for name, value in entry.items() if name != "truncated"}
+    """The entry as one JSON line that keeps to the limit: the largest values are halved, or left out."""
+
+    def size(name: str) -> int:
+        return len(json.dumps({name: entry[name]}))
+
+    sizes = {name: size(name) for name in entry}
+    while sum(sizes.values()) > LINE_LIMIT - 64:  # 64: for "truncated" and the newline
         largest = max(sizes, key=lambda name: sizes[name])
-        value = entry[largest]
-        entry["truncated"] = True
-        if isinstance(value, str) and len(value) > 64:
-            entry[largest] = value[: len(value) // 2]
+        if isinstance(entry[largest], str) and len(entry[largest]) > 64:
+            entry[largest] = entry[largest][: len(entry[largest]) // 2]
+            sizes[largest] = size(largest)
         else:
-            del entry[largest]  # a container, or a name among very many: what is left fits sooner
-        line = json.dumps(entry, ensure_ascii=True, allow_nan=False)
-    return line
+            del entry[largest], sizes[largest]
+        entry["truncated"] = True
+    return json.dumps(entry, allow_nan=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,3 +61,20 @@ def nothing_is_left_behind() -> Iterator[None]:
     files, threads = open_things()
     assert files - before_files == set()
     assert threads - before_threads == set()
+
+
+@pytest.fixture
+def hung_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Name resolution that answers only when the test is over."""
+    over = threading.Event()
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: str, *args: object, **kwargs: object) -> object:
+        if host.endswith(".example"):
+            over.wait(60)
+            raise socket.gaierror(socket.EAI_AGAIN, "the test is over")
+        return real(host, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    yield
+    over.set()

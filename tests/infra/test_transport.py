@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -61,23 +60,6 @@ def test_a_peer_that_never_speaks_tls_ends_at_the_deadline(ask: Ask, ca_file: st
 def test_a_black_hole_ends_at_the_deadline(ask: Ask, ca_file: str) -> None:
     with hostile.black_hole() as server, ends_by_the_deadline(f"connecting to {server.place}") as deadline:
         ask(server.url, deadline, ca_file)
-
-
-@pytest.fixture
-def hung_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Name resolution that answers only when the test is over."""
-    over = threading.Event()
-    real = socket.getaddrinfo
-
-    def getaddrinfo(host: str, *args: object, **kwargs: object) -> object:
-        if host.endswith(".example"):
-            over.wait(60)
-            raise socket.gaierror(socket.EAI_AGAIN, "the test is over")
-        return real(host, *args, **kwargs)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    yield
-    over.set()
 
 
 @every_client

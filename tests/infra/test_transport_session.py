@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from infra.deadline import Deadline, DeadlineExceeded
-from infra.transport import Fault, TransportError, bounded_session
+from infra.transport import BoundedPoolManager, Bounds, Fault, TransportError, bounded_session
 from tests import certificates, hostile
 from tests.conftest import ROOT
 from tests.http_clients import (
@@ -135,6 +135,31 @@ def test_a_large_body_arrives_whole(tls: bool, ca_file: str) -> None:
     ):
         assert session.post(server.url, data=body).ok
     assert bytes(received) == body
+
+
+@pytest.mark.parametrize("retries", [None, 3], ids=["urllib3's own", "asked for"])
+def test_a_pool_never_retries_whatever_it_is_told(retries: int | None) -> None:
+    busy = hostile.answer(b"", status="429 Too Many Requests", headers="Retry-After: 1\r\n")
+    manager = BoundedPoolManager(Bounds(Deadline.after(PATIENCE)), retries=retries)
+    with hostile.serve(hostile.closed_before_answer) as dropping, hostile.serve(hostile.answers(busy)) as refusing:
+        with pytest.raises(TransportError):
+            manager.request("GET", dropping.url, retries=retries)
+        assert manager.request("GET", refusing.url, retries=retries).status == 429
+        assert (len(dropping.requests), len(refusing.requests)) == (1, 1)
+        manager.clear()
+
+
+def test_a_pool_does_not_follow_a_redirect_either() -> None:
+    manager = BoundedPoolManager(Bounds(Deadline.after(PATIENCE)))
+    with hostile.serve(hostile.slow_redirects) as server, pytest.raises(TransportError) as failed:
+        manager.request("GET", server.url, redirect=True)
+    assert failed.value.fault is Fault.REDIRECT
+
+
+def test_a_literal_ipv6_address_is_an_address(hung_names: None) -> None:
+    with pytest.raises(TransportError) as failed, bounded_session(Deadline.after(PATIENCE)) as session:
+        session.get("http://[::1]:1/")
+    assert failed.value.fault in (Fault.REFUSED, Fault.UNREACHABLE)
 
 
 def test_a_packed_answer_arrives_unpacked() -> None:
