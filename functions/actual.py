@@ -13,7 +13,8 @@ from functions.records import MODELS, Ref, Shape
 class Existing:
     """One object in NetBox: its values in the shape in which compare wants them.
 
-    References are NetBox ids, choices their values, a cable's ends frozensets of interface ids; `tags` are slugs.
+    References are NetBox ids, lists of them and a cable's ends frozensets of ids, generic references pairs of
+    (content type, id), choices their values; `tags` are slugs.
     """
 
     id: int
@@ -24,10 +25,14 @@ class Existing:
 
 @dataclass(slots=True)
 class Actual:
-    """Everything that was read, and the ids of all records that exist: `ids` grows as `apply` creates."""
+    """Everything that was read, and the ids of all records that exist: `ids` grows as `apply` creates.
+
+    `shared` holds those shared objects of which a field of ours is merged into what is there.
+    """
 
     owned: dict[str, dict[str, Existing]]
     ids: dict[Ref, int]
+    shared: dict[Ref, Existing] = field(default_factory=dict)
 
 
 def existing_of(
@@ -37,15 +42,25 @@ def existing_of(
 
     A cable's ends are taken from `ends`; without it, from the row's own terminations.
     """
-    values: dict[str, Any] = {}
-    for name, spec in MODELS[model].fields.items():
-        value = row.get(name)
-        if spec.shape is Shape.ENDS and ends is not None:
-            value = frozenset(ends.get(row["id"], {}).get(name[0].upper(), ()))
-        elif spec.shape is Shape.ENDS:
-            value = frozenset(end["object_id"] for end in value or () if end["object_type"] == "dcim.interface")
-        elif isinstance(value, dict):
-            value = value["id"] if spec.shape is Shape.REF else value.get("value")
-        values[name] = value
-    tags = frozenset(tag["slug"] for tag in row.get("tags") or ())
+    values = {name: _value(name, spec.shape, row, ends) for name, spec in MODELS[model].fields.items()}
+    # Config contexts answer tags as slugs, everything else as nested objects.
+    tags = frozenset(tag["slug"] if isinstance(tag, Mapping) else str(tag) for tag in row.get("tags") or ())
     return Existing(row["id"], values, row.get("custom_fields") or {}, tags)
+
+
+def _value(name: str, shape: Shape, row: Mapping[str, Any], ends: Ends | None) -> Any:
+    value = row.get(name)
+    if shape is Shape.ENDS:
+        if ends is not None:
+            return frozenset(ends.get(row["id"], {}).get(name[0].upper(), ()))
+        return frozenset(end["object_id"] for end in value or () if end["object_type"] == "dcim.interface")
+    if shape is Shape.GENERIC:
+        type_, id_ = row.get(f"{name}_type"), row.get(f"{name}_id")
+        return (type_, id_) if type_ and id_ else None
+    if shape is Shape.REFS:
+        return frozenset(item["id"] for item in value or ())
+    if shape is Shape.REF:
+        return value["id"] if isinstance(value, Mapping) else value
+    if shape is Shape.CHOICE:
+        return value.get("value") if isinstance(value, Mapping) else value
+    return value

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from functions.records import MODELS
+
 CLUSTER_TYPE_NAME = "Hedgehog Fabric"
 CLUSTER_TYPE_SLUG = "hedgehog-fabric"
 GROUP = "Fabric"
@@ -12,7 +14,7 @@ GROUP = "Fabric"
 KEY = "fabric_key"
 NAME = "fabric_name"
 
-_OWNED = ("dcim.device", "dcim.interface", "dcim.cable")
+_OWNED = tuple(model.content_type for model in MODELS.values() if not (model.shared or model.named))
 _CLUSTER = ("virtualization.cluster",)
 
 
