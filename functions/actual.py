@@ -35,9 +35,11 @@ class Actual:
     shared: dict[Ref, Existing] = field(default_factory=dict)
 
 
-def existing_of(
-    model: str, row: Mapping[str, Any], ends: Mapping[int, Mapping[str, Collection[int]]] | None = None
-) -> Existing:
+type Ends = Mapping[int, Mapping[str, Collection[int]]]
+"""What was read of the cables' ends beside the cables: cable id → "A" and "B" → interface ids."""
+
+
+def existing_of(model: str, row: Mapping[str, Any], ends: Ends | None = None) -> Existing:
     """An object as compare wants it, from a list or from the answer to a write.
 
     A cable's ends are taken from `ends`; without it, from the row's own terminations.

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from functions.actual import Actual, existing_of
-from functions.compare import Create, Plan, Update, differences, merged_tags, resolved
+from functions.compare import Create, Plan, Update, differences, merged_tags
 from functions.errors import Problem, Side, problem_of
 from functions.fields import KEY, NAME
 from functions.pace import Pace
-from functions.records import MODELS, Record, Ref, Shape
+from functions.records import MODELS, Ref
+from functions.rows import changed_row, new_row, references, refs_in
+from functions.waves import Operation, waves
 from infra.deadline import DeadlineExceeded
 from infra.netbox import NetBox, NetBoxError, Row, UnusableAnswerError
 from infra.transport import TransportError
-
-type Operation = Create | Update
 
 REFUSALS = frozenset({400, 404, 409, 422})
 """HTTP statuses that speak of the rows sent; everything else speaks of NetBox, the token or the way there."""
@@ -94,7 +94,7 @@ class Applier:
 
     def _ready(self, op: Operation, done: Applied) -> bool:
         """Whether all that the object refers to exists; where it was refused, the object is refused with it."""
-        missing = next((ref for ref in references(op.record) if ref not in self.actual.ids), None)
+        missing = next((ref for ref in needs(op) if ref not in self.actual.ids), None)
         if missing is not None:
             why = f"was refused: {self._lost[missing]}" if missing in self._lost else "is not in NetBox"
             self._refuse(op, f"its {missing.model} {missing.key} {why}", done)
@@ -116,8 +116,9 @@ class Applier:
             self._split(batch, refusal, done)
             return
         except (DeadlineExceeded, TransportError):
-            done.unconfirmed += len(batch)
-            done.left -= len(batch)
+            counted = sum(not _extra(op) for op in batch)
+            done.unconfirmed += counted
+            done.left -= counted
             raise
         self.pace.learn(model, verb, len(batch), time.monotonic() - started)
         for op, row in zip(batch, answer, strict=True):
@@ -142,52 +143,30 @@ class Applier:
     def _refuse(self, op: Operation, text: str, done: Applied) -> None:
         self._lost[Ref(op.record.model, op.record.key)] = text
         done.refused.append(Refused(op.record.model, op.record.key, text))
-        done.left -= 1
+        done.left -= 0 if _extra(op) else 1
 
     def _confirm(self, op: Operation, row: Row, done: Applied) -> None:
         """Hold NetBox's answer against the record: it drops what it does not know without a word."""
         record = op.record
         self.actual.ids[Ref(record.model, record.key)] = row["id"]
-        if not MODELS[record.model].shared:
-            existing = existing_of(record.model, row)
-            created = isinstance(op, Create)
-            kept = differences(record, existing, self.actual.ids, self.fabric, created=created)
-            if kept:
-                text = "; ".join(f"{c.field} is {c.before!r}, not {c.after!r}" for c in kept)
-                self._refuse(op, f"NetBox took it, but {text}", done)
-                return
-            if merged_tags(record, existing, self.fabric) is not None:
-                self._refuse(op, "NetBox took it, but not its tags", done)
-                return
-        done.left -= 1
-        (done.created if isinstance(op, Create) else done.updated)[record.model] += 1
+        existing = existing_of(record.model, row)
+        sent = fields_of(op)
+        differ = differences(record, existing, self.actual.ids, self.fabric, created=isinstance(op, Create))
+        if kept := [change for change in differ if change.field in sent]:
+            text = "; ".join(f"{c.field} is {c.before!r}, not {c.after!r}" for c in kept)
+            self._refuse(op, f"NetBox took it, but {text}", done)
+        elif not MODELS[record.model].shared and merged_tags(record, existing, self.fabric) is not None:
+            self._refuse(op, "NetBox took it, but not its tags", done)
+        elif not _extra(op):
+            done.left -= 1
+            (done.created if isinstance(op, Create) else done.updated)[record.model] += 1
 
     def _row(self, op: Operation) -> dict[str, Any]:
-        """The JSON object for a bulk request: all fields of a new object, the changed ones of an old one."""
-        record, model = op.record, MODELS[op.record.model]
+        record, ids = op.record, self.actual.ids
         if isinstance(op, Create):
-            row = {name: self._value(record, name) for name, value in record.fields.items() if value not in (None, "")}
-            custom: dict[str, Any] = {KEY: record.key, NAME: self.fabric} if not model.shared else {}
-            custom |= {name: value for name, value in record.custom.items() if value is not None}
-            tags = record.tags or None
-        else:
-            changed = {change.field for change in op.changes}
-            row = {"id": op.id, **{name: self._value(record, name) for name in model.fields if name in changed}}
-            own = {KEY: record.key, NAME: self.fabric, **record.custom}
-            custom = {name: value for name, value in own.items() if name in changed}
-            tags = op.tags
-        if custom:
-            row["custom_fields"] = custom
-        if tags is not None:
-            row["tags"] = [{"slug": slug} for slug in sorted(tags)]
-        return row
-
-    def _value(self, record: Record, name: str) -> Any:
-        value = record.fields[name]
-        if MODELS[record.model].fields[name].shape is Shape.ENDS:
-            ends = sorted(resolved(value, self.actual.ids))
-            return [{"object_type": "dcim.interface", "object_id": id_} for id_ in ends]
-        return resolved(value, self.actual.ids)
+            return new_row(record, self.fabric, ids)
+        id_ = ids[Ref(record.model, record.key)] if op.id is None else op.id
+        return changed_row(record.model, id_, {change.field: change.after for change in op.changes}, op.tags, ids)
 
 
 def verb_of(op: Operation) -> str:
@@ -195,33 +174,26 @@ def verb_of(op: Operation) -> str:
     return "create" if isinstance(op, Create) else "update"
 
 
-def references(record: Record) -> Iterator[Ref]:
-    """Every record that a record refers to, its tags included."""
-    for value in record.fields.values():
-        if isinstance(value, Ref):
-            yield value
-        elif isinstance(value, tuple):
-            yield from value
-    for slug in sorted(record.tags):
+def needs(op: Operation) -> Iterator[Ref]:
+    """What must exist before the operation can be sent."""
+    if isinstance(op, Create):
+        yield from references(op.record, late=False)
+        return
+    if op.id is None:
+        yield Ref(op.record.model, op.record.key)
+    for change in op.changes:
+        yield from refs_in(change.after)
+    for slug in sorted(op.record.tags if op.tags is not None else ()):
         yield Ref("tag", slug)
 
 
-def waves(plan: Plan) -> list[list[Operation]]:
-    """The plan's operations in the order of dependency, alike ones together.
+def fields_of(op: Operation) -> set[str]:
+    """The fields and custom fields that the operation writes."""
+    if isinstance(op, Update):
+        return {change.field for change in op.changes}
+    fields = MODELS[op.record.model].fields
+    return {name for name in op.record.fields if not fields[name].late} | {KEY, NAME, *op.record.custom}
 
-    Models go in the order of `MODELS`; inside a model, what refers to another new object of it goes one step later
-    (a port after the LAG it joins). What changes goes before what is new: a cable may have to free a port first.
-    """
-    order = {name: at for at, name in enumerate(MODELS)}
-    new = {Ref(op.record.model, op.record.key): op.record for op in plan.creates}
 
-    def depth(record: Record) -> int:
-        alike = [new[ref] for ref in references(record) if ref.model == record.model and ref in new]
-        return 1 + max(map(depth, alike)) if alike else 0
-
-    grouped: dict[tuple[int, int, bool], list[Operation]] = {}
-    operations: tuple[Operation, ...] = (*plan.updates, *plan.creates)
-    for op in operations:
-        at = (order[op.record.model], depth(op.record), isinstance(op, Create))
-        grouped.setdefault(at, []).append(op)
-    return [grouped[at] for at in sorted(grouped)]
+def _extra(op: Operation) -> bool:
+    return isinstance(op, Update) and op.extra

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from functions.actual import Actual, Existing
-from functions.fields import HOLD_TAG, KEY, NAME, own_tag
+from functions.fields import HOLD_TAG, own_tag
 from functions.records import MODELS, Record, Ref, Shape
+from functions.rows import NOTHING, comparable, identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,16 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """An object whose owned fields differ. `tags` is the whole merged set when tags change, else None."""
+    """An object whose owned fields differ. `tags` is the whole merged set when tags change, else None.
+
+    `id` is None for an object that is made in the same run; `extra` parts finish what another operation counts.
+    """
 
     record: Record
-    id: int
+    id: int | None
     changes: tuple[Change, ...]
     tags: frozenset[str] | None = None
+    extra: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +150,8 @@ def _matched(
     found: dict[Ref, Existing] = {}
     for record in wanted:
         if MODELS[record.model].shared:
+            if shared := actual.shared.get(Ref(record.model, record.key)):
+                found[Ref(record.model, record.key)] = shared
             continue
         existing = actual.owned.get(record.model, {}).get(record.key)
         if existing is None:
@@ -168,40 +175,39 @@ def differences(
     changes = []
     for name, value in record.fields.items():
         spec = MODELS[record.model].fields[name]
-        if (spec.once and not created) or spec.shape is Shape.ENDS:
+        if spec.shape is Shape.ENDS or (spec.once and not created) or (_shared(record) and not spec.merged):
             continue
-        before, after = existing.values.get(name), resolved(value, ids)
+        before, after = existing.values.get(name), comparable(value, spec.shape, ids)
+        if spec.merged:
+            after = before | after
+        elif spec.shape is Shape.OWN_KEYS:
+            after = {**(before or {}), **after}
         if not _same(before, after):
             changes.append(Change(name, before, after))
     changes += _different_ends(record, existing, ids)
-    for name, value in {KEY: record.key, NAME: fabric, **record.custom}.items():
+    for name, value in identity(record, fabric).items():
         before = existing.custom.get(name)
         if not _same(before, value):
             changes.append(Change(name, before, value))
     return tuple(changes)
 
 
+def _shared(record: Record) -> bool:
+    return MODELS[record.model].shared
+
+
 def _same(before: Any, after: Any) -> bool:
     """Whether two values mean the same: NetBox has both an empty string and null for nothing."""
-    return bool(before == after) or (before in (None, "") and after in (None, ""))
+    return bool(before == after) or (before in NOTHING and after in NOTHING)
 
 
 def _different_ends(record: Record, existing: Existing, ids: Mapping[Ref, int]) -> list[Change]:
     names = [name for name, spec in MODELS[record.model].fields.items() if spec.shape is Shape.ENDS]
     before = {name: existing.values.get(name, frozenset()) for name in names}
-    after = {name: resolved(record.fields[name], ids) for name in names if name in record.fields}
+    after = {name: comparable(record.fields[name], Shape.ENDS, ids) for name in names if name in record.fields}
     if not after or frozenset(before.values()) == frozenset(after.values()):
         return []
     return [Change(name, before[name], after[name]) for name in after if before[name] != after[name]]
-
-
-def resolved(value: Any, ids: Mapping[Ref, int]) -> Any:
-    """A record's value with every reference as NetBox's id; one that has none yet stays a reference."""
-    if isinstance(value, Ref):
-        return ids.get(value, value)
-    if isinstance(value, tuple):
-        return frozenset(ids.get(ref, ref) for ref in value)
-    return value
 
 
 def merged_tags(record: Record, existing: Existing, fabric: str) -> frozenset[str] | None:
@@ -218,4 +224,6 @@ def _nature(model: str, values: Mapping[str, Any]) -> Any:
 
 
 def _wanted_nature(record: Record, ids: Mapping[Ref, int]) -> Any:
-    return _nature(record.model, {name: resolved(value, ids) for name, value in record.fields.items()})
+    fields = MODELS[record.model].fields
+    values = {name: comparable(value, fields[name].shape, ids) for name, value in record.fields.items()}
+    return _nature(record.model, values)

@@ -11,7 +11,7 @@ from typing import Any
 
 from functions import registry
 from functions.actual import Actual
-from functions.apply import Applied, Applier, references
+from functions.apply import Applied, Applier
 from functions.compare import Plan, compare
 from functions.errors import Side, SyncStopped, problem_of
 from functions.events import SyncRequest
@@ -19,7 +19,7 @@ from functions.fabric import Fabric
 from functions.observe import observe
 from functions.outcome import Facts, Outcome, judge, kinds_of, objects_of
 from functions.pace import Pace
-from functions.records import MODELS
+from functions.rows import found_by_key
 from functions.survey import survey
 from functions.translate import translate
 from infra.deadline import Deadline, DeadlineExceeded
@@ -78,8 +78,9 @@ class Run:
         self._know(translation=translation)
         self.listen("translated", {"records": len(translation.records), "issues": len(translation.issues)})
         with self._on(Side.NETBOX):
-            refs = {ref for record in translation.records for ref in references(record) if MODELS[ref.model].shared}
-            actual = survey(netbox, fabric, refs, on_model=lambda m, n: self.listen("surveyed", {m: n}))
+            actual = survey(
+                netbox, fabric, found_by_key(translation.records), on_model=lambda m, n: self.listen("surveyed", {m: n})
+            )
         plan = compare(translation.records, actual, fabric.name, translation.complete)
         self._know(plan=plan)
         self.listen("planned", {"creates": len(plan.creates), "updates": len(plan.updates), "stale": len(plan.stale)})

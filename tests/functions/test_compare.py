@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.actual import Actual, Existing
-from functions.compare import Plan, compare, resolved
+from functions.compare import Plan, compare
 from functions.fields import HOLD_TAG, KEY, NAME
 from functions.records import MODELS, Record, Ref, Shape, Value
+from functions.rows import comparable
 
 FABRIC = "lab"
-ALL = frozenset(name for name, model in MODELS.items() if not model.shared)
+ALL = frozenset({"device", "interface", "cable"})
 SITE, CLUSTER = Ref("site", "lab"), Ref("cluster", FABRIC)
 TYPE, ROLE = Ref("device_type", "box"), Ref("device_role", "leaf")
 
@@ -70,7 +71,8 @@ def held_by(records: Iterable[Record], first_id: int = 1) -> Actual:
     for record in records:
         if MODELS[record.model].shared:
             continue
-        values = {name: resolved(value, ids) for name, value in record.fields.items()}
+        fields = MODELS[record.model].fields
+        values = {name: comparable(value, fields[name].shape, ids) for name, value in record.fields.items()}
         custom = {KEY: record.key, NAME: FABRIC, **record.custom}
         owned[record.model][record.key] = Existing(ids[Ref(record.model, record.key)], values, custom, record.tags)
     return Actual(owned, ids)
