@@ -90,6 +90,7 @@ class FabricListener:
             raw.settimeout(_IDLE)
             first = raw.recv(1, socket.MSG_PEEK)
             if first and first[0] != _TLS_RECORD:
+                raw.recv(65536)  # unread bytes would turn the close into a reset
                 raw.sendall(_PLAIN)
                 return
             wire = self._context.wrap_socket(raw, server_side=True)

@@ -167,25 +167,25 @@ def wire_servers(draft: Draft, leaves: list[str]) -> list[str]:
     made = []
     turn = {rack: cycle(_TURNS[len(rack)]) for rack in racks}
     for number, name in enumerate(numbered("server", draft.size.servers)):
-        rack = racks[number % len(racks)]
-        made.append(_wire_server(draft, name, number, rack, next(turn[rack])))
+        lap, place = divmod(number, len(racks))
+        rack = racks[place]
+        kind = next(turn[rack])
+        made.append(_wire_server(draft, name, number, rack, kind, rack[lap // 2 % len(rack)]))
     return made
 
 
-def _wire_server(draft: Draft, name: str, number: int, rack: tuple[str, ...], kind: str) -> str:
+def _wire_server(draft: Draft, name: str, number: int, rack: tuple[str, ...], kind: str, switch: str) -> str:
     draft.add("Server", name, {"description": f"S-{number + 1:02d} on {' and '.join(rack)}"})
     nic = "nic0/port{}" if number % 5 == 4 else "enp2s{}"  # port names of servers are free text
 
-    def link(lane: int, switch: str) -> Json:
-        port = draft.spelled(draft.switches[switch].access())
+    def link(lane: int, at: str) -> Json:
+        port = draft.spelled(draft.switches[at].access())
         return {"server": {"port": f"{name}/{nic.format(lane)}"}, "switch": {"port": port}}
 
     if kind == "unbundled":
-        switch = rack[number % len(rack)]
         spec: Json = {"unbundled": {"link": link(1, switch)}}
         return _connect(draft, f"{name}--unbundled--{switch}", spec, mtu=number % 3 == 0)
     if kind == "bundled":
-        switch = rack[number % len(rack)]
         spec = {"bundled": {"links": [link(1, switch), link(2, switch)]}}
         return _connect(draft, f"{name}--bundled--{switch}", spec, mtu=False)
     group = next(group for group, members in draft.pairs.items() if members == rack)
