@@ -175,7 +175,7 @@ class FabricListener:
                 wire.sendall(head)
                 self._drip(wire, _chunk(answer.body), fault.seconds)
             case _:
-                self._drip(wire, head, fault.seconds)
+                self._drip(wire, head + _chunk(answer.body), fault.seconds)
 
     def _drip(self, wire: socket.socket, data: bytes, seconds: float) -> None:
         released = self.fabric.faults.released
