@@ -173,6 +173,9 @@ def test_a_hanging_client_is_let_go_when_the_fabric_is_healed(lab: ServedFabric)
     lab.faults.set(["hang"])
     ask = Asker(lab)
     ask.connection.request("GET", SWITCHES, headers={"Authorization": f"Bearer {lab.token}"})
+    deadline = time.monotonic() + 20
+    while not lab.audit and time.monotonic() < deadline:
+        time.sleep(0.01)
     lab.faults.set()
     with pytest.raises((ConnectionError, ssl.SSLError)):
         ask.connection.getresponse()
