@@ -138,6 +138,10 @@ def test_the_audit_tells_every_request_and_who_asked(lab: ServedFabric) -> None:
     ]
 
 
+def test_a_watch_is_refused_rather_than_passed_off_as_a_list(lab: ServedFabric) -> None:
+    assert Asker(lab).get(f"{SWITCHES}?watch=1")[0] == 405
+
+
 # What goes wrong.
 
 

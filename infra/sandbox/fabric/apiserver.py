@@ -200,6 +200,8 @@ class SimulatedFabric:
         gone = trouble in (Trouble.CRD_MISSING, Trouble.CRD_STALE)
         if offer is None or gone or place.subresource not in (None, "status"):
             return answers.page_not_found()
+        if _verb(request, place) == "watch":
+            return answers.no_watch()
         view = negotiate(request.headers.get("accept", ""))
         if view is None:
             return answers.not_acceptable()
