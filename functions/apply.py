@@ -14,6 +14,7 @@ from functions.errors import Problem, Side, problem_of
 from functions.fields import KEY, NAME
 from functions.pace import Pace
 from functions.records import MODELS, Record, Ref, Shape
+from functions.survey import read_slugs
 from infra.deadline import DeadlineExceeded
 from infra.netbox import NetBox, NetBoxError, Row, UnusableAnswerError
 from infra.transport import TransportError
@@ -111,6 +112,11 @@ class Applier:
         try:
             answer = write(path, rows)
         except NetBoxError as refusal:
+            rest = self._without_those_there(batch, done)
+            if len(rest) < len(batch):
+                if rest:
+                    self._send(rest, done)
+                return
             if refusal.status not in REFUSALS or isinstance(refusal, UnusableAnswerError):
                 raise
             self._split(batch, refusal, done)
@@ -122,6 +128,19 @@ class Applier:
         self.pace.learn(model, verb, len(batch), time.monotonic() - started)
         for op, row in zip(batch, answer, strict=True):
             self._confirm(op, row, done)
+
+    def _without_those_there(self, batch: list[Operation], done: Applied) -> list[Operation]:
+        """What is still to be created: the run of another fabric may have made the same shared objects meanwhile.
+
+        NetBox refuses such a request whole, and answers 500 where the two met in its database.
+        """
+        model = batch[0].record.model
+        if not MODELS[model].shared:
+            return batch
+        found = read_slugs(self.netbox, model, [op.record.key for op in batch])
+        self.actual.ids.update({Ref(model, slug): id_ for slug, id_ in found.items()})
+        done.left -= len(found)
+        return [op for op in batch if op.record.key not in found]
 
     def _split(self, batch: list[Operation], refusal: NetBoxError, done: Applied) -> None:
         """Part the bad objects from the others: by name where NetBox names them, else by halves."""

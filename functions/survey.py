@@ -32,7 +32,7 @@ def survey(
         if ref not in ids:
             wanted.setdefault(ref.model, []).append(ref.key)
     for shared_model, slugs in wanted.items():
-        for slug, id_ in _read_slugs(netbox, shared_model, sorted(set(slugs))).items():
+        for slug, id_ in read_slugs(netbox, shared_model, sorted(set(slugs))).items():
             ids[Ref(shared_model, slug)] = id_
     owned: dict[str, dict[str, Existing]] = {}
     ends: dict[int, dict[str, set[int]]] = {}
@@ -58,7 +58,8 @@ def survey(
     return Actual(owned, ids)
 
 
-def _read_slugs(netbox: NetBoxReader, model: str, slugs: list[str]) -> dict[str, int]:
+def read_slugs(netbox: NetBoxReader, model: str, slugs: list[str]) -> dict[str, int]:
+    """The ids of the shared objects of `model` that NetBox holds, by slug."""
     found: dict[str, int] = {}
     for at in range(0, len(slugs), SLUGS_PER_REQUEST):
         some = slugs[at : at + SLUGS_PER_REQUEST]
