@@ -15,6 +15,7 @@ from functions.fields import KEY, NAME
 from functions.pace import Pace
 from functions.records import MODELS, Ref
 from functions.rows import changed_row, new_row, references, refs_in
+from functions.survey import survey_by_key
 from functions.waves import Operation, waves
 from infra.deadline import DeadlineExceeded
 from infra.netbox import NetBox, NetBoxError, Row, UnusableAnswerError
@@ -111,6 +112,11 @@ class Applier:
         try:
             answer = write(path, rows)
         except NetBoxError as refusal:
+            rest = self._without_those_there(batch, done)
+            if len(rest) < len(batch):
+                if rest:
+                    self._send(rest, done)
+                return
             if refusal.status not in REFUSALS or isinstance(refusal, UnusableAnswerError):
                 raise
             self._split(batch, refusal, done)
@@ -123,6 +129,19 @@ class Applier:
         self.pace.learn(model, verb, len(batch), time.monotonic() - started)
         for op, row in zip(batch, answer, strict=True):
             self._confirm(op, row, done)
+
+    def _without_those_there(self, batch: list[Operation], done: Applied) -> list[Operation]:
+        """What is still to be created: the run of another fabric may have made the same shared objects meanwhile.
+
+        NetBox refuses such a request whole, and answers 500 where the two met in its database.
+        """
+        model = batch[0].record.model
+        if not MODELS[model].shared or verb_of(batch[0]) != "create":
+            return batch
+        survey_by_key(self.netbox, model, [op.record.key for op in batch], self.actual)
+        rest = [op for op in batch if Ref(model, op.record.key) not in self.actual.ids]
+        done.left -= len(batch) - len(rest)
+        return rest
 
     def _split(self, batch: list[Operation], refusal: NetBoxError, done: Applied) -> None:
         """Part the bad objects from the others: by name where NetBox names them, else by halves."""

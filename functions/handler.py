@@ -63,7 +63,13 @@ class SyncHandler:
             return self._refuse(bad, deadline, started_at)
         names = {"fabric": request.fabric, "event_id": request.id, "correlation_id": request.correlation_id}
         with bound(**names, deadline=deadline.reporting()):
-            log.info("sync of %s requested by %s, attempt %d", request.fabric, request.trigger, request.attempt)
+            log.info(
+                "sync of %s requested by %s, attempt %d",
+                request.fabric,
+                request.trigger,
+                request.attempt,
+                extra=fields(step="requested", attempt=request.attempt),
+            )
             run = Run(request, self.secrets, deadline, self.settings.batch, listen=_log_step)
             outcome = self._sync(run, started_at)
             return self._report(outcome, request, deadline)
@@ -124,4 +130,4 @@ def _body(headers: Mapping[str, str], read: Read, length: int | None) -> bytes:
 
 
 def _log_step(step: str, facts: dict[str, object]) -> None:
-    log.debug("%s %s", step, facts)
+    log.debug("%s", step, extra=fields(step=step, **facts))

@@ -121,20 +121,18 @@ def judge(facts: Facts) -> tuple[Result, Problem | None, tuple[str, ...]]:
         return Result.FAILED, applied.stopped, ()
     if facts.snapshot is None or facts.translation is None or facts.plan is None or applied is None:
         return Result.FAILED, Problem(Code.INTERNAL, "the run ended before it was applied, and nothing says why"), ()
-    reasons = (*_unread(facts.snapshot), *_untold(facts.translation), *_left(facts.plan, applied))
+    reasons = (*gaps(facts.snapshot, facts.translation), *_left(facts.plan, applied))
     return (Result.INCOMPLETE if reasons else Result.SUCCEEDED), None, reasons
 
 
-def _unread(snapshot: Snapshot) -> list[str]:
-    return [
+def gaps(snapshot: Snapshot, translation: Translation) -> list[str]:
+    """What of the fabric could not be read, and what of it could not be translated."""
+    unread = [
         f"{listing.kind} could not be read: {listing.error}"
         for listing in snapshot.listings.values()
         if listing.reading is Reading.UNREAD and not listing.optional
     ]
-
-
-def _untold(translation: Translation) -> list[str]:
-    return [f"{issue.source}: {issue.text}" for issue in translation.issues]
+    return unread + [f"{issue.source}: {issue.text}" for issue in translation.issues]
 
 
 def _left(plan: Plan, applied: Applied) -> list[str]:

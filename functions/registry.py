@@ -32,7 +32,7 @@ def every(netbox: NetBoxReader) -> list[Row]:
 
 def _clusters(netbox: NetBoxReader, filters: dict[str, Any]) -> list[Row]:
     try:
-        return netbox.read(PATH, {**filters, "type": CLUSTER_TYPE_SLUG}, _FIELDS)
+        rows = netbox.read(PATH, {**filters, "type": CLUSTER_TYPE_SLUG}, _FIELDS)
     except NetBoxError as refused:
         # NetBox refuses a filter by a cluster type that it does not have.
         if refused.status != 400:
@@ -40,15 +40,19 @@ def _clusters(netbox: NetBoxReader, filters: dict[str, Any]) -> list[Row]:
         raise SyncStopped(
             Problem(Code.NETBOX_NOT_READY, f"NetBox has no cluster type {CLUSTER_TYPE_NAME}: {refused.detail}")
         ) from refused
+    if not all(isinstance(row.get("custom_fields"), dict) for row in rows):
+        raise SyncStopped(Problem(Code.NETBOX_BAD_ANSWER, "NetBox answered clusters without custom fields"))
+    return rows
 
 
 def fabric_of(row: Row) -> Fabric:
     """The fabric that a cluster configures; raises `SyncStopped` (not_configured, with all that is missing)."""
     custom = row.get("custom_fields") or {}
+    scope: Any = row.get("scope")
     if "fabric_secret" not in custom:
         raise SyncStopped(Problem(Code.NETBOX_NOT_READY, "the custom field fabric_secret is missing in NetBox"))
     missing = []
-    if row.get("scope_type") != "dcim.site":
+    if row.get("scope_type") != "dcim.site" or not isinstance(scope, dict):
         missing.append("the cluster's scope is not a site")
     if not custom["fabric_secret"]:
         missing.append("fabric_secret is empty")
@@ -61,8 +65,8 @@ def fabric_of(row: Row) -> Fabric:
     return Fabric(
         name=row["name"],
         cluster_id=row["id"],
-        site=row["scope"]["slug"],
-        site_id=row["scope"]["id"],
+        site=scope["slug"],
+        site_id=scope["id"],
         secret=custom["fabric_secret"],
         naming=Naming(naming),
         enabled=custom.get("fabric_enabled") is not False,

@@ -32,7 +32,7 @@ def survey(
         if ref not in actual.ids:
             keys.setdefault(ref.model, set()).add(ref.key)
     for name, some in keys.items():
-        _survey_by_key(netbox, name, sorted(some), actual)
+        survey_by_key(netbox, name, sorted(some), actual)
     ends: dict[int, dict[str, set[int]]] = {}
     for name, model in MODELS.items():
         if model.shared or model.named:
@@ -56,8 +56,8 @@ def survey(
     return actual
 
 
-def _survey_by_key(netbox: NetBoxReader, name: str, keys: list[str], actual: Actual) -> None:
-    """Shared and named objects by what names them: the slug, the AS number, the name."""
+def survey_by_key(netbox: NetBoxReader, name: str, keys: list[str], actual: Actual) -> None:
+    """Take in the shared or named objects of one model by what names them: the slug, the AS number, the name."""
     model = MODELS[name]
     natural = model.natural[0]
     merged = [field for field, spec in model.fields.items() if spec.merged]

@@ -18,6 +18,10 @@ PAGE: Final = 1000
 """NetBox's own MAX_PAGE_SIZE by default: the fixed cost of a request dominates, so ask for as much as it gives."""
 
 
+_DEEPEST: Final = 5
+"""Levels of an error that are told: NetBox has three, and who answers in its place must not exhaust the stack."""
+
+
 class NetBoxError(Exception):
     """NetBox answered, and the answer is a refusal.
 
@@ -155,6 +159,9 @@ class NetBoxReader:
             raise _refusal(refused.req, rows) from refused
         except ContentError as unusable:
             raise UnusableAnswerError(unusable.req.status_code, f"{path}: the answer is not JSON") from unusable
+        except (ValueError, RecursionError) as unreadable:
+            # JSON all right, but with a number or a depth that Python refuses; pynetbox lets these pass.
+            raise UnusableAnswerError(200, f"{path}: the answer cannot be read as JSON: {unreadable}") from unreadable
 
 
 class NetBox(NetBoxReader):
@@ -193,16 +200,17 @@ def _refusal(response: Any, sent: Sequence[Mapping[str, Any]]) -> NetBoxError:
     status = response.status_code
     try:
         body = response.json()
-    except ValueError:
-        text = " ".join(response.text.split())[:200]
-        if status >= 500:
+    except (ValueError, RecursionError):
+        text = " ".join(response.text[:2000].split())[:200]
+        # Who stands in front of NetBox limits and fails in HTML, too.
+        if status == 429 or status >= 500:
             return NetBoxError(status, text or response.reason or "no text")
         return UnusableAnswerError(status, f"not JSON: {text}")
     rows: dict[int, str] = {}
     if isinstance(body, dict) and isinstance(body.get("errors"), list):
-        positions = {row["id"]: at for at, row in enumerate(sent) if "id" in row}
-        for error in body["errors"]:
-            at = error.get("index", positions.get(error.get("id")))
+        positions = {str(row["id"]): at for at, row in enumerate(sent) if "id" in row}
+        for error in filter(lambda each: isinstance(each, dict), body["errors"]):
+            at = error["index"] if "index" in error else positions.get(str(error.get("id")))
             if isinstance(at, int):
                 rows[at] = _line(error.get("errors", error))
         return NetBoxError(status, _line(body.get("detail", body)), rows)
@@ -212,12 +220,14 @@ def _refusal(response: Any, sent: Sequence[Mapping[str, Any]]) -> NetBoxError:
     return NetBoxError(status, _line(body.get("detail", body) if isinstance(body, dict) else body))
 
 
-def _line(error: Any) -> str:
+def _line(error: Any, depth: int = 0) -> str:
     """What NetBox said, in one bounded line: `field: text; field: text`."""
-    if isinstance(error, dict):
-        text = "; ".join(f"{key}: {_line(value)}" for key, value in error.items())
+    if depth == _DEEPEST and isinstance(error, dict | list):
+        text = "…"
+    elif isinstance(error, dict):
+        text = "; ".join(f"{key}: {_line(value, depth + 1)}" for key, value in error.items())
     elif isinstance(error, list):
-        text = ", ".join(_line(value) for value in error)
+        text = ", ".join(_line(value, depth + 1) for value in error)
     else:
         text = error if isinstance(error, str) else json.dumps(error)
     return " ".join(text.split())[:500]

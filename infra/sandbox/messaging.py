@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -82,7 +82,25 @@ def create_messaging(url: str, messaging: Messaging) -> None:
             raise MessagingError(f"{path} could not be created at {url}: {status} {answer}")
 
 
-def rest(url: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, Any]:
+def take(url: str, project: str, subscription: str, most: int = 100) -> list[tuple[bytes, dict[str, str]]]:
+    """The messages that wait in a pull subscription, as (data, attributes), acknowledged; waits for none.
+
+    Raises `MessagingError`.
+    """
+    place = f"/v1/projects/{project}/subscriptions/{subscription}"
+    status, answer = rest(url, "POST", f"{place}:pull", {"maxMessages": most, "returnImmediately": True})
+    if status != 200:
+        raise MessagingError(f"{subscription} could not be pulled from at {url}: {status} {answer}")
+    received = answer.get("receivedMessages") or []
+    if received:
+        status, refusal = rest(url, "POST", f"{place}:acknowledge", {"ackIds": [one["ackId"] for one in received]})
+        if status != 200:
+            raise MessagingError(f"{subscription} took no acknowledgement at {url}: {status} {refusal}")
+    messages = [one["message"] for one in received]
+    return [(base64.b64decode(one.get("data") or ""), dict(one.get("attributes") or {})) for one in messages]
+
+
+def rest(url: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
     """One REST call to the broker or emulator at `url`: the status and the JSON answer. Raises `MessagingError`."""
     target = urlsplit(url)
     connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=30)

@@ -273,6 +273,13 @@ def broker_statistics(addresses: Addresses) -> Mapping[str, Mapping[str, Mapping
     return {part: {name.rsplit("/", 1)[-1]: row for name, row in rows.items()} for part, rows in answer.items()}
 
 
+def set_faults(addresses: Addresses, fabric: str, faults: Iterable[str]) -> None:
+    """Put these faults in the place of all others of a simulated fabric; raises `MessagingError`."""
+    status, answer = rest(addresses.fabrics_admin, "PUT", f"/-/faults/{fabric}", list(faults))
+    if status != 200:
+        raise MessagingError(f"the faults of {fabric} could not be set: {status} {answer}")
+
+
 def _first_line(log: Path) -> str | None:
     """The first line of a log once it is complete."""
     line, newline, _ = log.read_text(encoding="utf-8", errors="replace").partition("\n")

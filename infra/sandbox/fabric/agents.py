@@ -68,7 +68,7 @@ def agent(name: str, specs: Specs, around: Surroundings, catalog: Json, release:
         "alloy": {},
         "attachedVPCs": dict(sorted(around.vpcs.items())),
         "catalog": catalog,
-        "config": _config(),
+        "config": _config(release),
         "connections": mine,
         "description": switch.get("description", ""),
         "externalAttachments": around.external_attachments,
@@ -104,8 +104,8 @@ def agent(name: str, specs: Specs, around: Surroundings, catalog: Json, release:
     return made
 
 
-def _config() -> Json:
-    return {
+def _config(release: Release) -> Json:
+    config: Json = {
         "baseVPCCommunity": "50000:0",
         "controlVIP": "172.30.0.1/32",
         "defaultMaxPathsEBGP": 64,
@@ -116,9 +116,9 @@ def _config() -> Json:
         "gatewayASN": 65534,
         "protocolSubnet": "172.30.8.0/22",
         "serverFacingMTUOffset": 64,
-        "spineASN": 65100,
         "vtepSubnet": "172.30.12.0/22",
     }
+    return config | {"spineASN": 65100} if release is Release.V0_126 else config
 
 
 def _status(name: str, switch: Json, profile: Json, mine: Mapping[str, Json], specs: Specs, release: Release) -> Json:

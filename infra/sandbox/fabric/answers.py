@@ -104,6 +104,11 @@ def not_acceptable() -> Answer:
     return status(406, "NotAcceptable", f"only the following media types are accepted: {accepted}")
 
 
+def no_watch() -> Answer:
+    """Watching is not simulated, and says so instead of passing a list off as a stream."""
+    return status(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+
+
 def expired_list() -> Answer:
     return status(410, "Expired", "The resourceVersion for the provided list is too old.")
 

@@ -172,13 +172,15 @@ class SimulatedFabric:
         if path in _HEALTH:
             verbose = f"[+]ping ok\n[+]etcd ok\n{path[1:]} check passed\n"
             return answers.text(200, verbose if "verbose" in request.query else "ok")
-        if path == "/api":
-            return discovery.api()
         found: Answer | None = None
         parts = path.split("/")[1:]
-        if parts == ["apis"]:
-            if "as=APIGroupDiscoveryList" in accept and "v=v2" in accept:
-                return discovery.aggregated(self.offers(), request.headers.get("if-none-match"))
+        if parts in (["api"], ["apis"]) and "as=APIGroupDiscoveryList" in accept and "v=v2" in accept:
+            seen = request.headers.get("if-none-match")
+            core = parts == ["api"]
+            return discovery.aggregated_core(seen) if core else discovery.aggregated(self.offers(), seen)
+        if parts == ["api"]:
+            found = discovery.api()
+        elif parts == ["apis"]:
             found = discovery.groups(self.offers())
         elif parts[0] == "apis" and len(parts) == 2:
             found = discovery.group(self.offers(), parts[1])
@@ -198,6 +200,8 @@ class SimulatedFabric:
         gone = trouble in (Trouble.CRD_MISSING, Trouble.CRD_STALE)
         if offer is None or gone or place.subresource not in (None, "status"):
             return answers.page_not_found()
+        if _verb(request, place) == "watch":
+            return answers.no_watch()
         view = negotiate(request.headers.get("accept", ""))
         if view is None:
             return answers.not_acceptable()

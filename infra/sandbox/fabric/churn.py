@@ -120,7 +120,7 @@ def _describe(hand: _Hand) -> str | None:
 
 
 def _is_leaf(spec: Json) -> bool:
-    return spec["role"] != "spine"
+    return bool(spec["role"] != "spine")
 
 
 def _add_server(hand: _Hand) -> str | None:

@@ -63,9 +63,9 @@ def derive(specs: Specs, before: Mapping[str, Json], release: Release, *, agents
         before: the Catalogs of before by name, so that numbers stay what they were.
     """
     catalogs = _catalogs(specs, before)
-    if not specs["Gateway"]:
-        catalogs.pop("vpcinfos")
     for name, spec in catalogs.items():
+        if name == "vpcinfos" and not (specs["Gateway"] and release is Release.V0_126):
+            continue
         yield make("Catalog", name, spec, release=release)
     yield from _dhcp(specs["VPC"], release)
     if specs["Gateway"]:

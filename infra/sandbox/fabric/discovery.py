@@ -61,6 +61,15 @@ def aggregated(offers: Sequence[Offer], seen: str | None) -> Answer:
         {"metadata": {"name": name}, "versions": [_aggregated_version(offers, name, version)]}
         for name, version in _versions(offers)
     ]
+    return _aggregate(items, seen)
+
+
+def aggregated_core(seen: str | None) -> Answer:
+    """GET /api with the aggregated Accept; the core kinds themselves are not simulated."""
+    return _aggregate([{"metadata": {}, "versions": [_aggregated_version((), "", "v1")]}], seen)
+
+
+def _aggregate(items: list[dict[str, Any]], seen: str | None) -> Answer:
     head = {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}}
     body = encode(head | {"items": items}, sort=False) + b"\n"
     etag = f'"{hashlib.sha512(body).hexdigest().upper()}"'

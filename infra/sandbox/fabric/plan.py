@@ -88,6 +88,11 @@ class SwitchPlan:
         """The next port for other switches."""
         return self._take(front=False)
 
+    def bring_forward(self, cage: str) -> None:
+        """Let the lanes of a cage be the next access ports."""
+        own = [port for port in self.free if port.startswith(f"{cage}/")]
+        self.free = deque([*own, *(port for port in self.free if port not in own)])
+
     def _take(self, *, front: bool) -> str:
         if not self.free:
             raise TopologyError(f"{self.name} ({self.profile}) has no port left")

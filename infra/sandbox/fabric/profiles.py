@@ -141,6 +141,12 @@ def profiles() -> Mapping[str, Json]:
     }  # fmt: skip
 
 
+def without_pipelines(spec: Mapping[str, Any]) -> Json:
+    """A profile as it was before v0.99, when port limits were not yet told."""
+    ports = {name: {k: v for k, v in port.items() if k != "pipeline"} for name, port in spec["ports"].items()}
+    return {key: value for key, value in spec.items() if key not in ("pipelines", "maxPorts")} | {"ports": ports}
+
+
 def annotation(spec: Mapping[str, Any]) -> str:
     """The port summary that the webhook writes beside a profile: `48xSFP28-25G, 8xQSFP28-100G`."""
     counts: dict[str, int] = {}

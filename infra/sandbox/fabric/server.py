@@ -84,12 +84,14 @@ class FabricListener:
         wire: socket.socket = raw
         try:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            released = self.fabric.faults.released
             if self.fabric.faults.silent():
-                self._wait(raw, None, drain=True)
+                self._wait(raw, None, released, drain=True)
                 return
             raw.settimeout(_IDLE)
             first = raw.recv(1, socket.MSG_PEEK)
             if first and first[0] != _TLS_RECORD:
+                raw.recv(65536)  # unread bytes would turn the close into a reset
                 raw.sendall(_PLAIN)
                 return
             wire = self._context.wrap_socket(raw, server_side=True)
@@ -133,13 +135,14 @@ class FabricListener:
                 return
 
     def _respond(self, wire: socket.socket, request: Request) -> None:
+        released = self.fabric.faults.released  # taken first: a fault that is lifted from here on lets go
         fault = self.fabric.struck(request)
         if fault and fault.trouble is Trouble.HANG:
             self.fabric.answer(request)  # heard and recorded, never answered
-            self._wait(wire, None)
+            self._wait(wire, None, released)
             raise _Gone
         if fault and fault.trouble is Trouble.SLOW:
-            self._wait(wire, fault.seconds)
+            self._wait(wire, fault.seconds, released)
         answer = self.fabric.answer(request, fault)
         wire.settimeout(_SEND)
         if fault and fault.trouble in _WIRE:
@@ -174,18 +177,20 @@ class FabricListener:
                 wire.sendall(head)
                 self._drip(wire, _chunk(answer.body), fault.seconds)
             case _:
-                self._drip(wire, head, fault.seconds)
+                self._drip(wire, head + _chunk(answer.body), fault.seconds)
 
     def _drip(self, wire: socket.socket, data: bytes, seconds: float) -> None:
         released = self.fabric.faults.released
         for at in range(len(data)):
             wire.sendall(data[at : at + 1])
-            self._wait(wire, seconds)
+            self._wait(wire, seconds, released)
             if released.is_set():
                 raise _Gone
 
-    def _wait(self, wire: socket.socket, seconds: float | None, *, drain: bool = False) -> None:
-        """Keep the client waiting for some seconds, or (None) until the faults of the fabric are changed.
+    def _wait(
+        self, wire: socket.socket, seconds: float | None, released: threading.Event, *, drain: bool = False
+    ) -> None:
+        """Keep the client waiting for some seconds (None: for ever), or until the faults of the fabric are changed.
 
         Args:
             drain: throw away what the client sends; otherwise a client that says anything has given up.
@@ -193,7 +198,6 @@ class FabricListener:
         Raises:
             _Gone: the client left or the server is closing.
         """
-        released = self.fabric.faults.released
         end = None if seconds is None else time.monotonic() + seconds
         while not released.is_set():
             if self._closing.is_set():

@@ -110,9 +110,8 @@ def _peer_over_gateway(draft: Draft, first: str, second: str) -> None:
 
     peering: Json = {first: {"expose": exposed(first)}, second: {"expose": exposed(second)}}
     if draft.release is Release.V0_126:
-        cidr = next(iter(draft.objects["VPC", second]["spec"]["subnets"].values()))["subnet"]
         nat = {"masquerade": {"idleTimeout": "2m"}}
-        peering[second]["expose"] = [{"ips": [{"cidr": cidr}], "as": [{"cidr": "198.51.100.0/28"}], "nat": nat}]
+        peering[second]["expose"][0] |= {"as": [{"cidr": "198.51.100.0/28"}], "nat": nat}
         draft.add("GatewayPeering", f"{first}--{second}", {"acl": {"default": ""}, "peering": peering})
     elif draft.release is Release.V0_99:
         draft.add("Peering", f"{first}--{second}", {"peering": peering})

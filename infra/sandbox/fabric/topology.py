@@ -13,6 +13,7 @@ from infra.sandbox.fabric.manifests import Cluster
 from infra.sandbox.fabric.offering import Release
 from infra.sandbox.fabric.plan import EVERYTHING, LAB, Draft, Size, TopologyError
 
+MESH_LEAVES = 3
 PRESETS: Mapping[str, Size] = {"lab": LAB, "everything": EVERYTHING}
 
 
@@ -53,8 +54,10 @@ def mesh(
     managed_fields: bool = True,
     **changes: Any,
 ) -> Cluster:
-    """A mesh of leaves without spines (Hedgehog's limit is three leaves); arguments as for `spine_leaf`."""
+    """A mesh of leaves without spines (three at most, as Hedgehog has it); arguments as for `spine_leaf`."""
     draft = _draft(size, {"leaves": 3, **changes, "spines": 0}, seed, release)
+    if draft.size.leaves > MESH_LEAVES:
+        raise TopologyError(f"a mesh has at most {MESH_LEAVES} leaves")
     wiring.add_namespaces(draft)
     uplinks = (draft.size.leaves - 1) * draft.size.links + draft.size.gateways
     leaves = wiring.add_leaves(draft, uplinks)

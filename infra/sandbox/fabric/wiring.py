@@ -6,6 +6,7 @@ from itertools import combinations, cycle
 from typing import Any
 
 from infra.sandbox.fabric import profiles
+from infra.sandbox.fabric.offering import Release
 from infra.sandbox.fabric.plan import LEAF_ASN, SPINE_ASN, Draft, SwitchPlan, TopologyError, numbered
 
 type Json = dict[str, Any]
@@ -32,7 +33,8 @@ def add_namespaces(draft: Draft) -> None:
     draft.add("VLANNamespace", "default", {"ranges": [{"from": first, "to": 2999}]})
     draft.add("IPv4Namespace", "default", {"subnets": ["10.0.0.0/16" if needed <= 200 else "10.0.0.0/8"]})
     for name, spec in profiles.profiles().items():
-        draft.add("SwitchProfile", name, spec)
+        old = draft.release is Release.V0_87
+        draft.add("SwitchProfile", name, profiles.without_pipelines(spec) if old else {**spec})
 
 
 def add_spines(draft: Draft) -> list[str]:
@@ -71,7 +73,7 @@ def add_leaves(draft: Draft, uplinks: int) -> list[str]:
     for index, name in enumerate(names):
         own = dict(breakouts)
         if size.hardware and not own and index % 2 == 0 and uplinks <= 6:
-            own = {"E1/49": "4x25G"}
+            own = {_LEAF_CAGES[0]: "4x25G"}
         group: Json = {}
         if index < paired:
             kind = "mclag" if index // 2 >= paired // 2 - size.mclag else "eslag"
@@ -80,6 +82,8 @@ def add_leaves(draft: Draft, uplinks: int) -> list[str]:
         role = "server-leaf" if index < paired or size.leaves < 2 else "mixed-leaf"
         asn = LEAF_ASN + draft.count("leaf ASNs", limit=433)
         _add_switch(draft, name, role, profile, own, asn, redundancy=group)
+        if size.hardware and not breakouts:
+            draft.switches[name].bring_forward(_LEAF_CAGES[0])  # so that servers hang on lanes, too
     draft.add("SwitchGroup", "empty", {})
     for group_name, members in draft.pairs.items():
         draft.add("SwitchGroup", group_name, {})
@@ -167,25 +171,25 @@ def wire_servers(draft: Draft, leaves: list[str]) -> list[str]:
     made = []
     turn = {rack: cycle(_TURNS[len(rack)]) for rack in racks}
     for number, name in enumerate(numbered("server", draft.size.servers)):
-        rack = racks[number % len(racks)]
-        made.append(_wire_server(draft, name, number, rack, next(turn[rack])))
+        lap, place = divmod(number, len(racks))
+        rack = racks[place]
+        kind = next(turn[rack])
+        made.append(_wire_server(draft, name, number, rack, kind, rack[lap // 2 % len(rack)]))
     return made
 
 
-def _wire_server(draft: Draft, name: str, number: int, rack: tuple[str, ...], kind: str) -> str:
+def _wire_server(draft: Draft, name: str, number: int, rack: tuple[str, ...], kind: str, switch: str) -> str:
     draft.add("Server", name, {"description": f"S-{number + 1:02d} on {' and '.join(rack)}"})
     nic = "nic0/port{}" if number % 5 == 4 else "enp2s{}"  # port names of servers are free text
 
-    def link(lane: int, switch: str) -> Json:
-        port = draft.spelled(draft.switches[switch].access())
+    def link(lane: int, at: str) -> Json:
+        port = draft.spelled(draft.switches[at].access())
         return {"server": {"port": f"{name}/{nic.format(lane)}"}, "switch": {"port": port}}
 
     if kind == "unbundled":
-        switch = rack[number % len(rack)]
         spec: Json = {"unbundled": {"link": link(1, switch)}}
         return _connect(draft, f"{name}--unbundled--{switch}", spec, mtu=number % 3 == 0)
     if kind == "bundled":
-        switch = rack[number % len(rack)]
         spec = {"bundled": {"links": [link(1, switch), link(2, switch)]}}
         return _connect(draft, f"{name}--bundled--{switch}", spec, mtu=False)
     group = next(group for group, members in draft.pairs.items() if members == rack)

