@@ -16,6 +16,7 @@ NAME = "fabric_name"
 
 _OWNED = tuple(model.content_type for model in MODELS.values() if not (model.shared or model.named))
 _CLUSTER = ("virtualization.cluster",)
+_DEVICE = ("dcim.device",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,23 @@ CUSTOM_FIELDS: tuple[CustomField, ...] = (
     CustomField(NAME, "Fabric", "text", _OWNED, "The fabric that owns this object"),
     CustomField("fabric_source", "Fabric source", "text", _OWNED, "The Kubernetes object behind it"),
     CustomField("fabric_asn", "Fabric ASN", "integer", ("dcim.device",), "BGP AS number of the device"),
+    CustomField("fabric_vni", "VNI", "integer", ("ipam.vrf", "ipam.prefix"), "Number that the fabric gave its VXLAN"),
+    CustomField(
+        "fabric_spec",
+        "Fabric settings",
+        "json",
+        ("ipam.vrf", "ipam.prefix", "dcim.interface"),
+        "What the fabric's object says and NetBox has no field for",
+    ),
+    CustomField("fabric_peerings", "Peerings", "json", ("ipam.vrf",), "Every peering that this VRF takes part in"),
+    CustomField("fabric_mac", "DHCP client", "text", ("ipam.ipaddress",), "MAC address that DHCP keeps it for"),
+    CustomField("fabric_applied_gen", "Applied generation", "integer", _DEVICE, "What the agent has applied"),
+    CustomField("fabric_desired_gen", "Desired generation", "integer", _DEVICE, "What the fabric wants applied"),
+    CustomField("fabric_ready", "Ready", "boolean", _DEVICE, "Whether all that the fabric wants is applied"),
+    CustomField("fabric_agent_version", "Agent version", "text", _DEVICE, "Version of the device's fabric agent"),
+    CustomField(
+        "fabric_nos_version", "NOS version", "text", _DEVICE, "Version of the NOS, or of the gateway's dataplane"
+    ),
     CustomField("fabric_nos_name", "NOS name", "text", ("dcim.interface",), "The port's name in the switch's NOS"),
     CustomField("fabric_breakout", "Breakout", "text", ("dcim.interface",), "Breakout mode and lane"),
     CustomField("fabric_secret", "Secret", "text", _CLUSTER, "Name of the kubeconfig's secret", editable=True),

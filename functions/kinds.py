@@ -35,7 +35,8 @@ _AGENT_STATE = (
     "status.lastHeartbeat",
     "status.version",
     "status.rebootRequired",
-    "status.state.nos",
+    "status.state.nos.serialNumber",
+    "status.state.nos.softwareVersion",
     "status.state.transceivers",
 )
 _GATEWAY_AGENT_STATE = (
@@ -45,6 +46,26 @@ _GATEWAY_AGENT_STATE = (
     "status.lastHeartbeat",
     "status.state.dataplane.version",
     "status.state.frr.lastAppliedGen",
+)
+
+_FABRICATOR_FACTS = (
+    "spec.config.control.managementSubnet",  # its neighbours are the join token and the default user's password
+    "spec.config.control.controlVIP",
+    "spec.config.fabric.mode",
+    "spec.config.fabric.managementDHCPStart",
+    "spec.config.fabric.managementDHCPEnd",
+    "spec.config.fabric.protocolSubnet",
+    "spec.config.fabric.vtepSubnet",
+    "spec.config.fabric.fabricSubnet",
+    "spec.config.fabric.mclagSessionSubnet",
+    "spec.config.fabric.vpcWorkaroundSubnet",
+    "spec.config.fabric.spineASN",
+    "spec.config.fabric.leafASNStart",
+    "spec.config.fabric.leafASNEnd",
+    "spec.config.fabric.baseVPCCommunity",
+    "spec.config.gateway.asn",
+    "spec.config.gateway.communities",
+    "status.versions.fabricator.controller",
 )
 
 KINDS: tuple[Kind, ...] = (
@@ -77,7 +98,7 @@ KINDS: tuple[Kind, ...] = (
         "Fabricator",
         FABRICATOR,
         "fabricators",
-        keep=("spec.config.fabric.mode", "spec.config.control", "status.versions.fabricator"),
+        keep=_FABRICATOR_FACTS,
         optional=True,
     ),
 )

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from functions.records import Record, Ref, Scalar, Value
-from functions.translate.inventory import GATEWAY_KIND, NAMED, SERVER_KIND, SWITCH, Device, of_kind
+from functions.records import Json, Record, Ref, Value
+from functions.translate import state
+from functions.translate.asns import ASN_MAX
+from functions.translate.inventory import (
+    CONTROL_KIND,
+    GATEWAY_KIND,
+    NAMED,
+    NODE_KIND,
+    SERVER_KIND,
+    SWITCH,
+    Device,
+    of_kind,
+)
 from functions.translate.issues import Code
-from functions.translate.names import DESCRIPTION_LIMIT, LABEL_LIMIT, PART_NUMBER_LIMIT, shorten, slug
+from functions.translate.names import DESCRIPTION_LIMIT, LABEL_LIMIT, shorten, slug
+from functions.translate.profiles import GATEWAY
 from functions.translate.scene import Scene
-
-_ASN_MAX = 4_294_967_295
+from functions.translate.spec import Thing
 
 ROLES: Mapping[str, tuple[str, str]] = {
     "fabric-spine": ("Fabric spine", "3f51b5"),
@@ -20,8 +31,11 @@ ROLES: Mapping[str, tuple[str, str]] = {
     "fabric-switch": ("Fabric switch", "607d8b"),
     "fabric-server": ("Fabric server", "9e9e9e"),
     "fabric-gateway": ("Fabric gateway", "9c27b0"),
+    "fabric-control": ("Fabric control node", "795548"),
 }
 """Device roles by slug: name and colour. `fabric-switch` is for a switch whose role is none of Hedgehog's."""
+
+_ROLE_OF = {SERVER_KIND: "fabric-server", GATEWAY_KIND: "fabric-gateway", CONTROL_KIND: "fabric-control"}
 
 SWITCH_ROLES = frozenset({"spine", "server-leaf", "border-leaf", "mixed-leaf"})
 
@@ -31,21 +45,27 @@ _MANAGED_COLOUR, _FABRIC_COLOUR, _GROUP_COLOUR = "2196f3", "00bcd4", "ffc107"
 
 def translate(scene: Scene) -> Iterator[Record]:
     """Every device with its tags, role, type, manufacturer and platform."""
+    agents = state.agents(scene)
     for kind, _ in NAMED:
         for device in of_kind(scene.inventory, kind):
             tags = list(_tags(scene, device))
             yield from tags
-            yield from _device(scene, device, frozenset(tag.key for tag in tags))
+            agent = agents.get((kind, device.thing.name))
+            yield from _device(scene, device, agent, frozenset(tag.key for tag in tags))
 
 
 def _tag(key: str, name: str, colour: str) -> Record:
     return Record("tag", key, {"name": shorten(name, LABEL_LIMIT), "slug": key, "color": colour})
 
 
+def fabric_tag(fabric: str) -> Record:
+    """The tag that every device of a fabric carries."""
+    return _tag(f"fabric-{fabric}", f"fabric-{fabric}", _FABRIC_COLOUR)
+
+
 def _tags(scene: Scene, device: Device) -> Iterator[Record]:
-    fabric = scene.fabric.name
     yield _tag(MANAGED, MANAGED, _MANAGED_COLOUR)
-    yield _tag(f"fabric-{fabric}", f"fabric-{fabric}", _FABRIC_COLOUR)
+    yield fabric_tag(scene.fabric.name)
     spec = device.thing.spec
     if device.thing.kind == SWITCH:
         redundancy = spec.text("redundancy", "group")
@@ -68,8 +88,10 @@ def _groups(scene: Scene, device: Device, kind: str, short: str, title: str, gro
 
 def _role(scene: Scene, device: Device) -> Ref:
     kind = device.thing.kind
+    if kind == NODE_KIND:
+        return Ref("device_role", "fabric-gateway" if device.make == GATEWAY else "fabric-control")
     if kind != SWITCH:
-        return Ref("device_role", {SERVER_KIND: "fabric-server", GATEWAY_KIND: "fabric-gateway"}[kind])
+        return Ref("device_role", _ROLE_OF[kind])
     role = device.thing.spec.text("role") or "(none)"
     if role not in SWITCH_ROLES:
         text = f"has the role {role}, which is none of Hedgehog's: shown as a plain switch"
@@ -78,7 +100,7 @@ def _role(scene: Scene, device: Device) -> Ref:
     return Ref("device_role", f"fabric-{role}")
 
 
-def _device(scene: Scene, device: Device, tags: frozenset[str]) -> Iterator[Record]:
+def _device(scene: Scene, device: Device, agent: Thing | None, tags: frozenset[str]) -> Iterator[Record]:
     make, spec, role = device.make, device.thing.spec, _role(scene, device)
     if make is None:
         return
@@ -93,13 +115,17 @@ def _device(scene: Scene, device: Device, tags: frozenset[str]) -> Iterator[Reco
         "cluster": Ref("cluster", scene.fabric.name),
         "status": "active",
     }
-    custom: dict[str, Scalar] = {"fabric_source": device.thing.origin}
+    custom: dict[str, Json] = {"fabric_source": device.thing.origin, **state.custom(scene, device, agent)}
     if make.platform_ref:
         fields["platform"] = make.platform_ref
-    if device.thing.kind == SWITCH and (serial := spec.text("boot", "serial")):
-        fields["serial"] = shorten(serial, PART_NUMBER_LIMIT)
-    if device.thing.kind != GATEWAY_KIND and (text := spec.text("description")):
+    if serial := state.serial(scene, device, agent):
+        fields["serial"] = serial
+    if settings := state.settings(device):
+        fields["local_context_data"] = settings
+    if scene.built and (primary := scene.addresses.primary(device)):
+        fields["primary_ip4"] = primary
+    if device.thing.kind in (SWITCH, SERVER_KIND) and (text := spec.text("description")):
         fields["description"] = shorten(text, DESCRIPTION_LIMIT)
-    if device.thing.kind != SERVER_KIND:
-        custom["fabric_asn"] = spec.number("asn", high=_ASN_MAX)
+    if device.thing.kind in (SWITCH, GATEWAY_KIND):
+        custom["fabric_asn"] = spec.number("asn", high=ASN_MAX)
     yield Record("device", device.key, fields, custom, tags)

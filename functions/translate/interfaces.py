@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-from functions.records import Record, Ref, Scalar, Value
-from functions.translate.inventory import GATEWAY_KIND, SERVER_KIND, SWITCH, Device, of_kind
+from functions.records import Json, Record, Ref, Value
+from functions.translate import macs
+from functions.translate.addressing import node_port
+from functions.translate.inventory import CONTROL_KIND, GATEWAY_KIND, NODE_KIND, SERVER_KIND, SWITCH, Device, of_kind
 from functions.translate.names import DESCRIPTION_LIMIT, NAME_LIMIT, clean, shorten
+from functions.translate.overlay import Overlay, overlay, part, switched
 from functions.translate.ports import MANAGEMENT, OTHER, Port
 from functions.translate.scene import Scene
 from functions.translate.spec import Spec
@@ -21,17 +25,23 @@ GATEWAY_LOOPBACKS = (("lo", "protocolIP", "Protocol loopback"), ("vtep", "vtepIP
 
 
 def translate(scene: Scene) -> Iterator[Record]:
-    """The interfaces of every switch, server and gateway, LAGs last (a real port keeps its name)."""
+    """The interfaces of every switch, server and gateway, LAGs and parts of ports last (a real port keeps its name)."""
+    over = overlay(scene)
     for device in of_kind(scene.inventory, SWITCH):
-        yield from _switch(scene, device)
+        yield from _switch(scene, device, over)
     for device in of_kind(scene.inventory, SERVER_KIND):
         for use in _used(scene, device):
             yield _interface(device, use.port, OTHER, {"enabled": True, "lag": _lag(use)})
     for device in of_kind(scene.inventory, GATEWAY_KIND):
         yield from _gateway(scene, device)
+    for device in scene.inventory.devices:
+        yield from _node(scene, device)
     for lag in scene.wiring.lags:
         if lag.device.writable and lag.name is not None:
-            yield _bundle(lag)
+            yield _bundle(lag, over)
+    for leg in over.legs:
+        if leg.vlan is not None and leg.device.writable:
+            yield part(leg)
 
 
 def _used(scene: Scene, device: Device) -> list[Use]:
@@ -39,17 +49,19 @@ def _used(scene: Scene, device: Device) -> list[Use]:
 
 
 def _interface(
-    device: Device, port: str, kind: str, fields: dict[str, Value], custom: dict[str, Scalar] | None = None
+    device: Device, port: str, kind: str, fields: dict[str, Value], custom: Mapping[str, Json] | None = None
 ) -> Record:
+    mac = macs.primary(device, port)
+    own: dict[str, Value] = {"device": device.ref, "name": shorten(port, NAME_LIMIT), "type": kind}
     return Record(
         "interface",
         device.port_key(port),
-        {"device": device.ref, "name": shorten(port, NAME_LIMIT), "type": kind, **fields},
+        {**own, **fields, **({"primary_mac_address": mac} if mac else {})},
         {"fabric_source": device.thing.origin, **(custom or {})},
     )
 
 
-def _switch(scene: Scene, device: Device) -> Iterator[Record]:
+def _switch(scene: Scene, device: Device, over: Overlay) -> Iterator[Record]:
     uses = {use.port: use for use in _used(scene, device)}
     ports = dict(device.ports.by_name)
     if not device.ports.closed:
@@ -65,9 +77,13 @@ def _switch(scene: Scene, device: Device) -> Iterator[Record]:
             fields["speed"] = port.speed
         if scene.snapshot.known("Connection"):
             fields |= _service(scene, port, uses.get(port.name), on_when_free)
-        yield _interface(
-            device, port.name, port.type, fields, {"fabric_nos_name": port.nos_name, "fabric_breakout": port.breakout}
-        )
+        custom: dict[str, Json] = {"fabric_nos_name": port.nos_name, "fabric_breakout": port.breakout}
+        if not port.management:
+            key = device.port_key(port.name)
+            routed, said = over.routing(key)
+            fields |= over.switching(key) | routed
+            custom |= said
+        yield _interface(device, port.name, port.type, fields, custom)
     for name, field, text in SWITCH_LOOPBACKS:
         if device.thing.spec.text(field) and name not in ports:
             yield _loopback(device, name, text, {})
@@ -109,6 +125,17 @@ def _gateway(scene: Scene, device: Device) -> Iterator[Record]:
             yield _loopback(device, name, text, {"mtu": mtu} if mtu else {})
 
 
+def _node(scene: Scene, device: Device) -> Iterator[Record]:
+    """The management port of a node of the fabric, by the node's own identity: a gateway may come and go on it."""
+    node = device.node or device.thing
+    port = node.spec.text("management", "interface") if node.kind in (CONTROL_KIND, NODE_KIND) else None
+    if port and device.writable and scene.snapshot.known("Connection"):
+        fields: dict[str, Value] = {"enabled": True, "mgmt_only": True, "description": "Management link"}
+        record = _interface(device, port, OTHER, fields, {"fabric_nos_name": port})
+        custom = {**record.custom, "fabric_source": node.origin}
+        yield replace(record, key=node_port(node, scene.fabric, port), custom=custom)
+
+
 def _mtu(port: Spec) -> int | None:
     return port.number("mtu", high=_MTU_MAX)
 
@@ -119,7 +146,7 @@ def _loopback(device: Device, name: str, text: str, fields: dict[str, Value]) ->
     )
 
 
-def _bundle(lag: Lag) -> Record:
+def _bundle(lag: Lag, over: Overlay) -> Record:
     fields: dict[str, Value] = {
         "device": lag.device.ref,
         "name": lag.name,
@@ -129,7 +156,9 @@ def _bundle(lag: Lag) -> Record:
     }
     if lag.description is not None:
         fields |= {"description": lag.description, "mtu": lag.mtu}
-    custom: dict[str, Scalar] = {"fabric_source": lag.connection.origin}
+    if switched(lag):
+        fields |= over.switching(lag.key)
+    custom: dict[str, Json] = {"fabric_source": lag.connection.origin}
     if lag.description is not None:
         custom["fabric_nos_name"] = f"PortChannel{lag.channel}" if lag.channel else None
     return Record("interface", lag.key, fields, custom)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from functions.fabric import Fabric, Naming
 from functions.records import Ref
@@ -11,13 +11,23 @@ from functions.snapshot import Snapshot
 from functions.translate.issues import Code, Notes
 from functions.translate.names import assign
 from functions.translate.ports import Ports, ports_of
-from functions.translate.profiles import GATEWAY, SERVER, UNKNOWN, Make, Profile, profiles
+from functions.translate.profiles import GATEWAY, NODE, SERVER, UNKNOWN, Make, Profile, profiles
 from functions.translate.spec import Thing, things
 
 SWITCH, SERVER_KIND, GATEWAY_KIND = "Switch", "Server", "Gateway"
+CONTROL_KIND, NODE_KIND = "ControlNode", "FabNode"
 
-NAMED: tuple[tuple[str, str], ...] = ((SWITCH, "-switch"), (SERVER_KIND, "-server"), (GATEWAY_KIND, "-gateway"))
-"""The kinds that are devices, in the order in which they choose their names, and what a loser's name ends in."""
+NAMED: tuple[tuple[str, str], ...] = (
+    (SWITCH, "-switch"),
+    (SERVER_KIND, "-server"),
+    (GATEWAY_KIND, "-gateway"),
+    (CONTROL_KIND, "-control"),
+    (NODE_KIND, "-node"),
+)
+"""The kinds that are devices, in the order in which they choose their names, and what a loser's name ends in.
+
+The last two are optional kinds: they come last, so that whether they may be read changes nothing for the others.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +35,8 @@ class Device:
     """One device: the object it comes from, its name in NetBox, its make and its ports.
 
     `name` is None when it cannot be known (an earlier kind of `NAMED` is unread, so a collision cannot be excluded)
-    and `make` when the profiles are unread: such a device is known, but yields no records.
+    and `make` when the profiles are unread: such a device is known, but yields no records. `node` is what the device
+    is to the installer, where that is not `thing` itself: the FabNode of the same name that a gateway runs on.
     """
 
     thing: Thing
@@ -33,6 +44,7 @@ class Device:
     name: str | None
     make: Make | None
     ports: Ports
+    node: Thing | None = None
 
     @property
     def writable(self) -> bool:
@@ -66,13 +78,15 @@ class Inventory:
 
 
 def inventory(snapshot: Snapshot, fabric: Fabric, notes: Notes) -> Inventory:
-    """Every Switch, Server and Gateway of `snapshot` as a device of `fabric`."""
+    """Every Switch, Server, Gateway and node of `snapshot` as a device of `fabric`; a gateway and its node are one."""
     known = profiles(things(snapshot, "SwitchProfile", notes)) if snapshot.known("SwitchProfile") else None
     devices: list[Device] = []
     taken: set[str] = set()
     earlier: list[str] = []
     for kind, suffix in NAMED:
         found = things(snapshot, kind, notes)
+        if kind == NODE_KIND:
+            found = _joined(found, devices)
         names = _names(found, fabric, taken, suffix)
         settled = snapshot.known(*earlier)
         for thing in found:
@@ -85,6 +99,22 @@ def inventory(snapshot: Snapshot, fabric: Fabric, notes: Notes) -> Inventory:
         named.setdefault((device.thing.kind, device.thing.name), device)
     places = {(device.thing.kind, device.thing.namespace, device.thing.name): device for device in devices}
     return Inventory(tuple(devices), places, named)
+
+
+def _joined(nodes: list[Thing], devices: list[Device]) -> list[Thing]:
+    """The nodes that are no gateway; the others are put to the gateway of their name."""
+    gateways: dict[str, int] = {}
+    for place, device in enumerate(devices):
+        if device.thing.kind == GATEWAY_KIND:
+            gateways.setdefault(device.thing.name, place)
+    alone = []
+    for node in nodes:
+        place = gateways.get(node.name, -1)
+        if place < 0 or devices[place].node is not None:
+            alone.append(node)
+        else:
+            devices[place] = replace(devices[place], node=node)
+    return alone
 
 
 def _names(found: list[Thing], fabric: Fabric, taken: set[str], suffix: str) -> dict[str, str]:
@@ -104,8 +134,10 @@ def _names(found: list[Thing], fabric: Fabric, taken: set[str], suffix: str) -> 
 def _nature(thing: Thing, known: Mapping[str, Profile] | None, notes: Notes) -> tuple[Make | None, Ports]:
     if thing.kind == SERVER_KIND:
         return SERVER, Ports()
-    if thing.kind == GATEWAY_KIND:
+    if thing.kind == GATEWAY_KIND or (thing.kind == NODE_KIND and "gateway" in thing.spec.texts("roles")):
         return GATEWAY, Ports()
+    if thing.kind in (CONTROL_KIND, NODE_KIND):
+        return NODE, Ports()
     if known is None:
         return None, Ports()
     name = thing.spec.text("profile")

@@ -17,6 +17,9 @@ class Code(StrEnum):
     UNKNOWN_MODE = "unknown_mode"  # a breakout mode that the port's profile does not support
     PORT_NOT_IN_PROFILE = "port_not_in_profile"  # a port that the switch does not have in its present breakouts
     PORT_IN_USE = "port_in_use"  # a port that another connection (or link) has already taken
+    ADDRESS_IN_USE = "address_in_use"  # an address that another object has already taken
+    SERIAL_MISMATCH = "serial_mismatch"  # the switch tells another serial number than its object does
+    VLAN_OUTSIDE = "vlan_outside"  # a VLAN that its namespace does not hold, or has given to another subnet
     NAME_COLLISION = "name_collision"  # the name was taken, so that another one was given
     CLASH = "clash"  # two records would be one object in NetBox: the later one is left out
 

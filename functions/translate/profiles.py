@@ -59,6 +59,7 @@ class Make:
 
 SERVER = Make("generic-server", "Generic server")
 GATEWAY = Make("generic-gateway", "Generic gateway")
+NODE = Make("generic-node", "Generic fabric node")
 UNKNOWN = Make("unknown-switch", "Unknown switch")
 
 

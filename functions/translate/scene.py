@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from functions.fabric import Fabric
 from functions.snapshot import Snapshot
-from functions.translate.inventory import Inventory, inventory
+from functions.translate.addressing import Addressing, addressing
+from functions.translate.inventory import GATEWAY_KIND, SWITCH, Inventory, inventory
 from functions.translate.issues import Notes
 from functions.translate.spec import things
+from functions.translate.tenants import Tenants, tenants
 from functions.translate.wiring import Use, Wiring, wiring
 
 
@@ -27,10 +29,17 @@ class Scene:
     wiring: Wiring
     uses: Mapping[str, list[Use]]
     groups: Mapping[str, frozenset[str]]
+    tenants: Tenants
+    addresses: Addressing
+
+    @property
+    def built(self) -> bool:
+        """Whether there is a switch or a gateway: only then there is an underlay, and a fabric to tell of."""
+        return any(device.thing.kind in (SWITCH, GATEWAY_KIND) for device in self.inventory.devices)
 
 
 def scene(snapshot: Snapshot, fabric: Fabric) -> Scene:
-    """Work out devices and wiring of `snapshot`."""
+    """Work out devices, wiring and tenants of `snapshot`."""
     notes = Notes()
     devices = inventory(snapshot, fabric, notes)
     wires = wiring(snapshot, fabric, devices, notes)
@@ -42,4 +51,6 @@ def scene(snapshot: Snapshot, fabric: Fabric) -> Scene:
         for kind in ("SwitchGroup", "GatewayGroup")
         if snapshot.known(kind)
     }
-    return Scene(snapshot, fabric, notes, devices, wires, uses, groups)
+    vpcs = tenants(snapshot, fabric, notes)
+    places = addressing(snapshot, fabric, devices, wires, notes)
+    return Scene(snapshot, fabric, notes, devices, wires, uses, groups, vpcs, places)

@@ -11,6 +11,8 @@ from functions.snapshot import Snapshot
 from functions.translate.issues import Code, Notes
 from functions.translate.names import clean
 
+GENERATION_MAX = 2**53  # the largest count that JSON carries exactly
+
 
 @dataclass(frozen=True, slots=True)
 class Spec:
@@ -47,15 +49,15 @@ class Spec:
             return None
         return clean(value) or None
 
-    def number(self, *path: str, high: int) -> int | None:
-        """The whole number at `path`, 1 to `high`; 0 is none (Go writes 0 for what is not set)."""
+    def number(self, *path: str, high: int, zero: bool = False) -> int | None:
+        """The whole number at `path`, 1 to `high`; 0 is none (Go writes 0 for what is not set) but with `zero`."""
         value = self._get(path)
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= high:
             self.malformed(path, f"is not a whole number up to {high}")
             return None
-        return value or None
+        return value if value or zero else None
 
     def flag(self, *path: str) -> bool:
         """Whether the value at `path` is true; absent is false."""
@@ -89,6 +91,14 @@ class Spec:
             if self._fits(value, str, (*path, str(place)), "is not a text") and (cleaned := clean(value))
         ]
 
+    def lists(self, *path: str) -> list[list[str]]:
+        """The lists of texts in the list at `path`, in its order."""
+        return [
+            Spec({"": value}, self.source, self.notes, ".".join((self.at, *path, str(place)))).texts("")
+            for place, value in self._rows(path)
+            if self._fits(value, list, (*path, str(place)), "is not a list")
+        ]
+
     def names(self, *path: str) -> list[str]:
         """The keys of the object at `path`, sorted."""
         return sorted(key for key in self.child(*path).data if isinstance(key, str))
@@ -113,12 +123,24 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """One object of the fabric: what names it, and its spec."""
+    """One object of the fabric: what names it, its spec, and the `whole` of it."""
 
     kind: str
     namespace: str
     name: str
     spec: Spec
+    whole: Spec
+
+    @property
+    def status(self) -> Spec:
+        """What is known of its state; only Agents and the like have any."""
+        inner = self.whole.child("status")
+        return Spec(inner.data, inner.source, inner.notes, "status")
+
+    @property
+    def generation(self) -> int | None:
+        """How often its spec was changed, counted by the API server."""
+        return self.whole.number("metadata", "generation", high=GENERATION_MAX)
 
     @property
     def source(self) -> str:
@@ -148,6 +170,6 @@ def things(snapshot: Snapshot, kind: str, notes: Notes) -> list[Thing]:
         if (namespace, name) in found:
             notes.add(source, Code.CLASH, "was listed twice; the first one counts")
             continue
-        spec = Spec(whole.data, source, notes, "object").child("spec")
-        found[namespace, name] = Thing(kind, namespace, name, Spec(spec.data, source, notes))
+        whole = Spec(whole.data, source, notes, "object")
+        found[namespace, name] = Thing(kind, namespace, name, Spec(whole.child("spec").data, source, notes), whole)
     return [found[place] for place in sorted(found)]

@@ -22,12 +22,13 @@ _CHANNEL_MAX = 65_535
 class Wire:
     """One link of a connection as it is written; `ends` are (device, port) texts in the order of the variant.
 
-    An end that could not be read is None; the other one still counts as used.
+    An end that could not be read is None; the other one still counts as used. `link` is the whole of the link.
     """
 
     connection: Thing
     variant: Variant
     ends: tuple[tuple[str, str] | None, ...]
+    link: Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,10 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What one port is used for. `description` and `mtu` are what the switch agent sets."""
+    """What one port is used for: an end of `wire`, the one at `place`.
+
+    `description` and `mtu` are what the switch agent sets.
+    """
 
     device: Device
     port: str
@@ -59,11 +63,17 @@ class Use:
     mtu: int | None
     lag: Lag | None
     cabled: bool
+    place: int = 0
 
     @property
     def ref(self) -> Ref:
         """The port's record."""
         return Ref("interface", self.device.port_key(self.port))
+
+    @property
+    def end(self) -> Spec:
+        """What the link says of this end (its port, its address)."""
+        return self.wire.link.child(self.wire.variant.ends[self.place].at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +120,7 @@ def _wires(connections: Iterable[Thing], notes: Notes) -> Iterator[Wire]:
         for variant in VARIANTS:
             if variant.key in present:
                 for link in _links(thing.spec.child(variant.key), variant):
-                    yield Wire(thing, variant, tuple(_end(link, end) for end in variant.ends))
+                    yield Wire(thing, variant, tuple(_end(link, end) for end in variant.ends), link)
 
 
 def _links(body: Spec, variant: Variant) -> list[Spec]:
@@ -161,6 +171,7 @@ def _settle(
         _mtu(wire),
         lag,
         cabled=len(wire.ends) == 2,
+        place=place,
     )
     uses[device.key, port] = use
     return use
