@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from functions.fabric import Fabric, Naming
 from functions.kinds import BY_NAME, KINDS
-from functions.records import Record, Ref
+from functions.records import Record, Ref, Value
 from functions.snapshot import Listing, Reading, Resource, Snapshot
-from functions.translate import Code, Translation, translate
+from functions.translate import FAMILIES, Code, Translation, translate
 
 LAB = Fabric("lab1", 1, "dc1", "secret")
+BARE: Mapping[str, Value] = {"mode": "", "untagged_vlan": None, "tagged_vlans": (), "vrf": None}
+"""A data port of a switch that nothing is attached to."""
+
+EVERYTHING = frozenset(model for family in FAMILIES for model in family.models)
 PREFIXED = Fabric("lab1", 1, "dc1", "secret", naming=Naming.PREFIXED)
 
 

@@ -10,6 +10,8 @@ from functions.records import Record, Ref, Value
 from functions.translate import Code, Translation
 from functions.translate.names import digest
 from tests.functions.translate.hedgehog import (
+    BARE,
+    EVERYTHING,
     codes,
     connection,
     device,
@@ -54,10 +56,12 @@ def cable(conn: str, first: str, a: str, b: str, label: str | None = None) -> Re
 
 
 def lag(conn: str, part: str, on: str, name: str, text: str, mtu: int | None, label: str | None = None) -> Record:
+    to_servers = {name: BARE[name] for name in ("mode", "untagged_vlan", "tagged_vlans")}
     return Record(
         "interface",
         f"lab1/Connection/default/{conn}#{part}",
-        {
+        (to_servers if name not in ("PortChannel250", "PortChannel251") else {})
+        | {
             "device": device(on),
             "name": name,
             "type": "lag",
@@ -114,7 +118,7 @@ def check(found: Translation, expected: list[Record], ports: dict[str, dict[str,
     assert list(of(found, "cable").values()) == [record for record in expected if record.model == "cable"]
     assert of(found, "device") == of(bare, "device")
     assert found.issues == ()
-    assert found.complete == {"device", "interface", "cable"}
+    assert found.complete == EVERYTHING
 
 
 def test_unbundled_is_one_cable() -> None:
@@ -296,10 +300,15 @@ def test_a_vpc_loopback_is_a_cable_between_two_ports_of_one_switch() -> None:
     )
 
 
-@pytest.mark.parametrize(("variant", "title"), [("external", "External"), ("staticExternal", "StaticExt")])
-def test_connections_out_of_the_fabric_mark_their_port_as_connected(variant: str, title: str) -> None:
-    found = wired(connection("c", **{variant: {"link": link(switch="leaf-01/E1/1")}}))
-    check(found, [], {"leaf-01#E1/1": used(f"{title} c", None, mark=True)})
+def test_a_connection_to_an_external_marks_its_port_as_connected() -> None:
+    found = wired(connection("c", external={"link": link(switch="leaf-01/E1/1")}))
+    check(found, [], {"leaf-01#E1/1": used("External c", None, mark=True)})
+
+
+def test_a_static_connection_puts_its_port_into_the_underlay() -> None:
+    found = wired(connection("c", staticExternal={"link": link(switch="leaf-01/E1/1")}))
+    underlay = Ref("vrf", "lab1/Fabric/default/lab1#underlay")
+    check(found, [], {"leaf-01#E1/1": used("StaticExt c", None, mark=True) | {"vrf": underlay}})
 
 
 def test_a_servers_port_may_hold_slashes() -> None:
@@ -373,7 +382,7 @@ def test_a_dangling_end_costs_the_cable_and_not_what_the_switch_is_set_to() -> N
     port = of(found, "interface")["lab1/Switch/default/leaf-01#E1/1"]
     assert port.fields["description"] == "Unbundled server-99 c"
     assert codes(found) == [("Connection default/c", Code.DANGLING)]
-    assert found.complete == {"device", "interface", "cable"}
+    assert found.complete == EVERYTHING
 
 
 def test_a_port_that_the_switch_does_not_have_is_neither_invented_nor_cabled() -> None:
@@ -397,7 +406,7 @@ def test_a_switch_of_an_unknown_profile_shows_the_ports_that_connections_name() 
 def test_a_connection_of_a_type_to_come_is_noted_and_hides_nothing() -> None:
     found = wired(connection("c", quantum={"links": []}))
     assert codes(found) == [("Connection default/c", Code.UNKNOWN_TYPE)]
-    assert found.complete == {"device", "interface", "cable"}
+    assert found.complete == EVERYTHING
 
 
 def test_a_connection_of_two_types_or_none_is_malformed() -> None:

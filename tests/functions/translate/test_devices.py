@@ -7,10 +7,13 @@ import pytest
 from functions.records import Record, Ref
 from functions.translate import Code
 from tests.functions.translate.hedgehog import (
+    BARE,
+    EVERYTHING,
     PREFIXED,
     codes,
     device,
     gateway,
+    interface,
     of,
     profile,
     server,
@@ -20,6 +23,10 @@ from tests.functions.translate.hedgehog import (
 )
 
 LEAF = device("Switch/default/leaf-01")
+PLACE = "Switch/default/leaf-01"
+NO_AGENT = dict.fromkeys(
+    ("fabric_applied_gen", "fabric_desired_gen", "fabric_ready", "fabric_agent_version", "fabric_nos_version")
+)
 SOURCE = {"fabric_source": "wiring.githedgehog.com/Switch default/leaf-01"}
 
 
@@ -34,6 +41,7 @@ def test_a_fabric_of_one_switch_becomes_exactly_these_records() -> None:
             description="rack 4",
             groups=["eslag-1"],
             redundancy={"group": "eslag-1", "type": "eslag"},
+            ip="172.30.0.8/21",
             protocolIP="172.30.8.2/32",
             vtepIP="172.30.12.0/32",
         ),
@@ -44,11 +52,22 @@ def test_a_fabric_of_one_switch_becomes_exactly_these_records() -> None:
         own = {"device": LEAF, "name": name, "mgmt_only": False}
         breakout = "1x100G lane 1/1" if name == "E1/3/1" else None
         custom = SOURCE | {"fabric_nos_name": nos, "fabric_breakout": breakout}
+        if name != "M1":
+            free, custom = {**free, **BARE}, {**custom, "fabric_spec": None}
         return Record("interface", f"lab1/Switch/default/leaf-01#{name}", own | free | fields, custom)
 
     def loopback(name: str, text: str) -> Record:
         fields = {"device": LEAF, "name": name, "type": "virtual", "enabled": True, "description": text}
         return Record("interface", f"lab1/Switch/default/leaf-01#{name}", fields, SOURCE | {"fabric_nos_name": name})
+
+    def address(port: str, text: str, role: str | None) -> Record:
+        at = {"vrf": Ref("vrf", "lab1/Fabric/default/lab1#underlay"), "assigned_object": interface(f"{PLACE}#{port}")}
+        return Record(
+            "ip_address",
+            f"lab1/{PLACE}#ip:{port}",
+            {"address": text, "status": "active", "role": role, **at},
+            SOURCE,
+        )
 
     assert list(found.records) == [
         Record("tag", "fabric-lab1", {"name": "fabric-lab1", "slug": "fabric-lab1", "color": "00bcd4"}),
@@ -58,6 +77,7 @@ def test_a_fabric_of_one_switch_becomes_exactly_these_records() -> None:
             "fabric-sg-lab1-eslag-1",
             {"name": "lab1 switch group eslag-1", "slug": "fabric-sg-lab1-eslag-1", "color": "ffc107"},
         ),
+        Record("rir", "private", {"name": "Private", "slug": "private", "is_private": True}),
         Record("manufacturer", "acme", {"name": "Acme", "slug": "acme"}),
         Record(
             "device_role",
@@ -76,6 +96,26 @@ def test_a_fabric_of_one_switch_becomes_exactly_these_records() -> None:
             },
         ),
         Record("platform", "sonic-bcm-base", {"name": "sonic-bcm-base", "slug": "sonic-bcm-base"}),
+        Record("asn", "65101", {"asn": 65101, "rir": Ref("rir", "private"), "sites": (Ref("site", "dc1"),)}),
+        Record(
+            "config_context",
+            "fabric-lab1",
+            {
+                "name": "fabric-lab1",
+                "data": {"hedgehog": {"fabric": "lab1"}},
+                "description": "The Hedgehog fabric lab1",
+            },
+            tags=frozenset({"fabric-lab1"}),
+        ),
+        Record(
+            "vrf",
+            "lab1/Fabric/default/lab1#underlay",
+            {
+                "name": "lab1:underlay",
+                "enforce_unique": True,
+                "description": "Underlay of the fabric lab1: management, loopbacks, VTEPs and links",
+            },
+        ),
         Record(
             "device",
             "lab1/Switch/default/leaf-01",
@@ -89,8 +129,12 @@ def test_a_fabric_of_one_switch_becomes_exactly_these_records() -> None:
                 "status": "active",
                 "serial": "SN-1",
                 "description": "rack 4",
+                "local_context_data": {
+                    "hedgehog": {"profile": "acme-1", "redundancy": {"group": "eslag-1", "type": "eslag"}}
+                },
+                "primary_ip4": Ref("ip_address", "lab1/Switch/default/leaf-01#ip:M1"),
             },
-            SOURCE | {"fabric_asn": 65101},
+            SOURCE | NO_AGENT | {"fabric_asn": 65101},
             frozenset({"fabric-managed", "fabric-lab1", "fabric-sg-lab1-eslag-1"}),
         ),
         port("E1/1", "Ethernet0", type="25gbase-x-sfp28", label="1", speed=25_000_000),
@@ -106,10 +150,20 @@ def test_a_fabric_of_one_switch_becomes_exactly_these_records() -> None:
             mgmt_only=True,
             enabled=True,
             description="Management link",
+            primary_mac_address=Ref("mac_address", "lab1/Switch/default/leaf-01#mac:M1"),
         ),
+        Record(
+            "mac_address",
+            "lab1/Switch/default/leaf-01#mac:M1",
+            {"mac_address": "0C:20:12:FF:00:00", "assigned_object": Ref("interface", f"{LEAF.key}#M1")},
+            SOURCE,
+        ),
+        address("Loopback1", "172.30.8.2/32", "loopback"),
+        address("Loopback2", "172.30.12.0/32", "loopback"),
+        address("M1", "172.30.0.8/21", None),
     ]
     assert found.issues == ()
-    assert found.complete == {"device", "interface", "cable"}
+    assert found.complete == EVERYTHING
 
 
 def test_a_server_is_a_generic_device_and_its_finer_points_are_left_to_people() -> None:
@@ -150,7 +204,8 @@ def test_a_gateway_has_its_interfaces_loopbacks_and_groups() -> None:
     )
     record = of(found, "device")["lab1/Gateway/default/gw-1"]
     assert record.fields["role"] == Ref("device_role", "fabric-gateway")
-    assert record.custom == {"fabric_source": "gateway.githedgehog.com/Gateway default/gw-1", "fabric_asn": 65534}
+    source = {"fabric_source": "gateway.githedgehog.com/Gateway default/gw-1"}
+    assert record.custom == source | NO_AGENT | {"fabric_asn": 65534}
     assert record.tags == {"fabric-managed", "fabric-lab1", "fabric-gwg-lab1-default"}
     shown = {
         item.fields["name"]: (item.fields["type"], item.fields.get("mtu"), item.custom["fabric_nos_name"])
@@ -193,7 +248,7 @@ def test_an_unknown_profile_gives_an_unknown_switch_and_proves_no_absence() -> N
     )
     assert list(of(found, "interface")) == ["lab1/Switch/default/leaf-01#M1"]
     assert codes(found) == [("Switch default/leaf-01", Code.UNKNOWN_PROFILE)]
-    assert found.complete == frozenset()
+    assert {"device", "interface", "cable", "ip_address", "mac_address", "vrf"}.isdisjoint(found.complete)
 
 
 @pytest.mark.parametrize("role", ["spine", "server-leaf", "border-leaf", "mixed-leaf"])
