@@ -20,6 +20,8 @@ WORDS = st.sampled_from(
     [
         "", "a", "leaf-01", "spine-01", "server-01", "acme-1", "E1/1", "E1/3", "E1/3/1", "leaf-01/E1/3", "server-01/a",
         "4x25G", "1x100G", "25G", "x" * 300, "\ud800", "default", "links", "profile", "switch", "port",
+        "vpc-1", "ext-1", "ext.ext-1", "vpc-1/subnet-1", "10.0.1.0/24", "10.0.1.5", "0.0.0.0/0", "10.0.1.255/24", "h",
+        "fd00::1/64", "1.2.3.4/33", "l3vni", "e", "b",
     ]
 )  # fmt: skip
 FIELDS = st.sampled_from(
@@ -30,6 +32,11 @@ FIELDS = st.sampled_from(
         "switch1", "switch2", "port", "ports", "portProfiles", "portGroups", "breakout", "default", "supported",
         "offsets", "speed", "displayName", "otherNames", "nosType", "portChannelIDs", "name", "E1/1", "E1/3", "1x100G",
         "enableAllPorts", "management", "baseNOSName", "description", "protocolIP", "QSFP28-100G", "acme-1",
+        "ranges", "from", "to", "subnets", "subnet", "vlan", "gateway", "dhcp", "range", "start", "end", "static", "ip",
+        "hostBGP", "vlanNamespace", "ipv4Namespace", "permit", "connection", "nativeVLAN", "vpc-1", "ext-1", "default",
+        "external", "neighbor", "remoteIP", "prefixes", "prefix", "inboundACL", "statements", "seq", "staticExternal",
+        "withinVPC", "nextHop", "peering", "expose", "acl", "staticRoutes", "nextHops", "mode", "options", "vpcVNIs",
+        "vpcSubnetVNIs", "vpc", "subnet-1", "02:00:00:00:00:01", "inboundCommunity", "enable",
     ]
 )  # fmt: skip
 JSON = st.recursive(
@@ -37,7 +44,11 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(FIELDS | WORDS, inner, max_size=5),
     max_leaves=20,
 )
-KINDS = ("SwitchProfile", "Switch", "Server", "Gateway", "Connection", "Catalog", "SwitchGroup", "GatewayGroup")
+KINDS = (
+    "SwitchProfile", "Switch", "Server", "Gateway", "Connection", "Catalog", "SwitchGroup", "GatewayGroup",
+    "VLANNamespace", "IPv4Namespace", "VPC", "VPCAttachment", "VPCPeering", "External", "ExternalAttachment",
+    "ExternalPeering", "GatewayPeering", "Peering",
+)  # fmt: skip
 OBJECTS = st.fixed_dictionaries(
     {"kind": st.sampled_from(KINDS)},
     optional={
@@ -106,7 +117,7 @@ def shuffled(value: Any, chance: random.Random) -> Any:
     """`value` with every list and every object in another order, but for lists whose order means something."""
     if isinstance(value, dict):
         keys = chance.sample(list(value), len(value))
-        kept = ("offsets", "otherNames")
+        kept = ("offsets", "otherNames", "rules", "expose", "ips", "as")
         return {key: value[key] if key in kept else shuffled(value[key], chance) for key in keys}
     if isinstance(value, list):
         return [shuffled(item, chance) for item in chance.sample(value, len(value))]

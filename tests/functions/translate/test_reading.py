@@ -12,6 +12,7 @@ from functions.translate import FAMILIES, Code, Translation, translate
 from tests.functions.translate.hedgehog import (
     EVERYTHING,
     LAB,
+    TENANTS,
     codes,
     connection,
     gateway,
@@ -38,6 +39,7 @@ LAB_FABRIC: tuple[Any, ...] = (
     connection("g", gateway={"links": [link(switch="spine-01/E1/2", gateway="gw-1/enp2s1")]}),
     connection("m", mclagDomain={"peerLinks": [link(switch1="leaf-01/E1/2", switch2="spine-01/E1/3")]}),
     thing("Catalog", "switch.leaf-01", {"portChannelIDs": {"b": 4}}),
+    *TENANTS,
 )
 
 KINDS_READ = sorted({kind for family in FAMILIES for kind in family.kinds})
