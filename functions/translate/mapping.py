@@ -22,6 +22,7 @@ from functions.translate import (
     underlay,
     vpcs,
 )
+from functions.translate.inventory import CONTROL_KIND, NODE_KIND
 from functions.translate.issues import Code, Issue, Notes
 from functions.translate.scene import Scene, scene
 
@@ -109,8 +110,8 @@ def translate(snapshot: Snapshot, fabric: Fabric) -> Translation:
     records = _whole(_unique(drafts, view.notes))
     order = {model: place for place, model in enumerate(MODELS)}
     records.sort(key=lambda record: (order[record.model], record.key))
-    unseen = frozenset(kind.name for kind in KINDS if not snapshot.known(kind.name)) | view.notes.blinded()
-    return Translation(tuple(records), tuple(sorted(view.notes.found)), _complete(snapshot, view.notes), unseen)
+    complete, unseen = _complete(snapshot, view.notes), _unseen(snapshot, view.notes)
+    return Translation(tuple(records), tuple(sorted(view.notes.found)), complete, unseen)
 
 
 def _complete(snapshot: Snapshot, notes: Notes) -> frozenset[str]:
@@ -120,6 +121,13 @@ def _complete(snapshot: Snapshot, notes: Notes) -> frozenset[str]:
         if not snapshot.known(*family.kinds) or not blinded.isdisjoint(family.kinds):
             models.difference_update(family.models)
     return frozenset(models)
+
+
+def _unseen(snapshot: Snapshot, notes: Notes) -> frozenset[str]:
+    unseen = {kind.name for kind in KINDS if not snapshot.known(kind.name)} | notes.blinded()
+    if CONTROL_KIND in unseen:
+        unseen.add(NODE_KIND)  # whose names and addresses wait for those of the control nodes
+    return frozenset(unseen)
 
 
 def _unique(drafts: Iterable[Record], notes: Notes) -> list[Record]:
