@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from functions.actual import Actual, existing_of
 from functions.compare import Create, Plan, Update, differences, merged_tags
+from functions.drift import applied
 from functions.errors import Problem, Side, problem_of
-from functions.fields import KEY, NAME
+from functions.fields import APPLIED, KEY, NAME
 from functions.pace import Pace
 from functions.records import MODELS, Ref
 from functions.rows import changed_row, new_row, references, refs_in
@@ -182,10 +183,14 @@ class Applier:
 
     def _row(self, op: Operation) -> dict[str, Any]:
         record, ids = op.record, self.actual.ids
+        note = {} if MODELS[record.model].shared or MODELS[record.model].named else {APPLIED: applied(record, ids)}
         if isinstance(op, Create):
-            return new_row(record, self.fabric, ids)
+            return new_row(replace(record, custom={**record.custom, **note}), self.fabric, ids)
         id_ = ids[Ref(record.model, record.key)] if op.id is None else op.id
-        return changed_row(record.model, id_, {change.field: change.after for change in op.changes}, op.tags, ids)
+        changes = {change.field: change.after for change in op.changes}
+        if note and not op.extra:
+            changes[APPLIED] = {**op.last, **note[APPLIED]}
+        return changed_row(record.model, id_, changes, op.tags, ids)
 
 
 def verb_of(op: Operation) -> str:

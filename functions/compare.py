@@ -6,22 +6,24 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from functions.actual import Actual, Existing
-from functions.fields import HOLD_TAG, own_tag
+from functions.drift import Drift, direction
+from functions.fields import APPLIED, HOLD_TAG, KEY, own_tag
 from functions.records import MODELS, Record, Ref, Shape
 from functions.rows import NOTHING, comparable, identity
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One field of one object, from what NetBox holds to what the fabric wants."""
+    """One field of one object, from what NetBox holds to what the fabric wants, and who moved."""
 
     field: str
     before: Any
     after: Any
+    drift: Drift = Drift.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Update:
     """An object whose owned fields differ. `tags` is the whole merged set when tags change, else None.
 
     `id` is None for an object that is made in the same run; `extra` parts finish what another operation counts.
+    `last` is the note of what was last applied to it.
     """
 
     record: Record
@@ -43,6 +46,12 @@ class Update:
     changes: tuple[Change, ...]
     tags: frozenset[str] | None = None
     extra: bool = False
+    last: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def adopts(self) -> bool:
+        """Whether the object was nobody's before: it gets our key by this."""
+        return any(change.field == KEY and not change.before for change in self.changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +120,14 @@ def compare(records: Iterable[Record], actual: Actual, fabric: str, complete: fr
         if existing is None and not (MODELS[record.model].shared and ref in actual.ids):
             creates.append(Create(record))
             continue
-        changes = differences(record, existing, actual.ids, fabric) if existing else ()
+        changes = _directed(record, existing, actual.ids, fabric) if existing else ()
         tags = merged_tags(record, existing, fabric) if existing else None
         if existing is None or (not changes and tags is None):
             unchanged[record.model] += 1
         elif HOLD_TAG in existing.tags:
             held.append(Update(record, existing.id, changes, tags))
         else:
-            updates.append(Update(record, existing.id, changes, tags))
+            updates.append(Update(record, existing.id, changes, tags, last=existing.custom.get(APPLIED) or {}))
     stale = tuple(
         Stale(name, key, existing.id)
         for name, objects in orphans.items()
@@ -162,6 +171,25 @@ def _matched(
             actual.ids[Ref(record.model, record.key)] = existing.id
         found[Ref(record.model, record.key)] = existing
     return found, orphans
+
+
+def _directed(record: Record, existing: Existing, ids: Mapping[Ref, int], fabric: str) -> tuple[Change, ...]:
+    """The differences of an object, each with who moved."""
+    last, fields = existing.custom.get(APPLIED), MODELS[record.model].fields
+    return tuple(
+        replace(
+            change,
+            drift=direction(
+                last,
+                change.field,
+                fields[change.field].shape if change.field in fields else Shape.JSON,
+                change.before,
+                change.after,
+                ids,
+            ),
+        )
+        for change in differences(record, existing, ids, fabric)
+    )
 
 
 def differences(

@@ -13,6 +13,7 @@ GROUP = "Fabric"
 
 KEY = "fabric_key"
 NAME = "fabric_name"
+APPLIED = "fabric_applied"
 
 _OWNED = tuple(model.content_type for model in MODELS.values() if not (model.shared or model.named))
 _CLUSTER = ("virtualization.cluster",)
@@ -49,6 +50,7 @@ CHOICE_SETS: tuple[ChoiceSet, ...] = (
 CUSTOM_FIELDS: tuple[CustomField, ...] = (
     CustomField(KEY, "Fabric key", "text", _OWNED, "Identity: fabric/Kind/namespace/name#part", unique=True),
     CustomField(NAME, "Fabric", "text", _OWNED, "The fabric that owns this object"),
+    CustomField(APPLIED, "Last applied", "json", _OWNED, "Notes of the values last applied, to tell who moved"),
     CustomField("fabric_source", "Fabric source", "text", _OWNED, "The Kubernetes object behind it"),
     CustomField("fabric_asn", "Fabric ASN", "integer", ("dcim.device",), "BGP AS number of the device"),
     CustomField("fabric_vni", "VNI", "integer", ("ipam.vrf", "ipam.prefix"), "Number that the fabric gave its VXLAN"),
