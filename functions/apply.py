@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from functions.actual import Actual, existing_of
-from functions.compare import Create, Plan, Update, differences, merged_tags
+from functions.compare import differences, merged_tags
 from functions.drift import applied
 from functions.errors import Problem, Side, problem_of
 from functions.fields import APPLIED, KEY, NAME
 from functions.pace import Pace
+from functions.plan import Create, Plan, Update
 from functions.records import MODELS, Ref
 from functions.rows import changed_row, new_row, references, refs_in
 from functions.survey import survey_by_key

@@ -2,114 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from functions.actual import Actual, Existing
-from functions.drift import Drift, direction
-from functions.fields import APPLIED, HOLD_TAG, KEY, own_tag
+from functions.drift import direction
+from functions.fields import APPLIED, HOLD_TAG, own_tag
+from functions.plan import Change, Create, Plan, Stale, Update
 from functions.records import MODELS, Record, Ref, Shape
 from functions.rows import NOTHING, comparable, identity
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One field of one object, from what NetBox holds to what the fabric wants, and who moved."""
-
-    field: str
-    before: Any
-    after: Any
-    drift: Drift = Drift.UNKNOWN
-
-
-@dataclass(frozen=True, slots=True)
-class Create:
-    """An object that NetBox does not hold yet."""
-
-    record: Record
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """An object whose owned fields differ. `tags` is the whole merged set when tags change, else None.
-
-    `id` is None for an object that is made in the same run; `extra` parts finish what another operation counts.
-    `last` is the note of what was last applied to it.
-    """
-
-    record: Record
-    id: int | None
-    changes: tuple[Change, ...]
-    tags: frozenset[str] | None = None
-    extra: bool = False
-    last: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def adopts(self) -> bool:
-        """Whether the object was nobody's before: it gets our key by this."""
-        return any(change.field == KEY and not change.before for change in self.changes)
-
-
-@dataclass(frozen=True, slots=True)
-class Stale:
-    """An object of ours that the fabric no longer has, by a complete reading."""
-
-    model: str
-    key: str
-    id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What stands between NetBox and the fabric. `held` objects differ, but carry the tag that forbids a change."""
-
-    creates: tuple[Create, ...] = ()
-    updates: tuple[Update, ...] = ()
-    held: tuple[Update, ...] = ()
-    stale: tuple[Stale, ...] = ()
-    unchanged: Mapping[str, int] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        """How many objects would be written."""
-        return len(self.creates) + len(self.updates)
-
-    @property
-    def digest(self) -> str:
-        """Identifies the plan by what it does, not by NetBox's ids: 16 hexadecimal digits."""
-        ops = [
-            *(["create", c.record.model, c.record.key, _plain(c.record), sorted(c.record.tags)] for c in self.creates),
-            *(["update", u.record.model, u.record.key, _changed(u), sorted(u.tags or ())] for u in self.updates),
-            *(["stale", s.model, s.key] for s in self.stale),
-        ]
-        text = json.dumps(sorted(ops, key=lambda op: op[:3]), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _plain(record: Record) -> dict[str, str]:
-    """What a record wants, as texts without NetBox's ids; references stay references."""
-    fields = {name: sorted(value) if isinstance(value, tuple) else value for name, value in record.fields.items()}
-    return {name: str(value) for name, value in {**record.custom, **fields}.items()}
-
-
-def _changed(update: Update) -> dict[str, str]:
-    wanted = _plain(update.record)
-    return {change.field: wanted.get(change.field, str(change.after)) for change in update.changes}
-
-
-def compare(records: Iterable[Record], actual: Actual, fabric: str, complete: frozenset[str]) -> Plan:
+def compare(
+    records: Iterable[Record], actual: Actual, fabric: str, complete: frozenset[str], *, reuse: bool = True
+) -> Plan:
     """The plan that makes NetBox hold `records` of `fabric`.
 
     `complete` names the models whose records are all there: only of these can an object be stale. An object that
     lost its key but is the same by nature (its name on its device, its two ends) is the same object with a new key;
-    `actual.ids` then knows it by both.
+    `actual.ids` then knows it by both. With `reuse`, a cable that the fabric no longer has becomes the new one on
+    one of its ports, since NetBox takes one cable on a port.
     """
     order = {name: at for at, name in enumerate(MODELS)}
     wanted = sorted(records, key=lambda record: order[record.model])
-    found, orphans = _matched(wanted, actual, complete)
+    found, orphans = _matched(wanted, actual, complete, reuse=reuse)
     creates: list[Create] = []
     updates: list[Update] = []
     held: list[Update] = []
@@ -138,7 +56,7 @@ def compare(records: Iterable[Record], actual: Actual, fabric: str, complete: fr
 
 
 def _matched(
-    wanted: Iterable[Record], actual: Actual, complete: frozenset[str]
+    wanted: Iterable[Record], actual: Actual, complete: frozenset[str], *, reuse: bool
 ) -> tuple[dict[Ref, Existing], dict[str, dict[str, Existing]]]:
     """The owned objects that records are about, by key or else by nature, and by model those no record is about.
 
@@ -152,7 +70,7 @@ def _matched(
         for name, objects in actual.owned.items()
     }
     by_nature = {
-        name: {_nature(name, existing.values): key for key, existing in objects.items()}
+        name: {nature(name, existing.values): key for key, existing in objects.items()}
         for name, objects in orphans.items()
         if name in complete
     }
@@ -164,13 +82,44 @@ def _matched(
             continue
         existing = actual.owned.get(record.model, {}).get(record.key)
         if existing is None:
-            key = by_nature.get(record.model, {}).pop(_wanted_nature(record, actual.ids), None)
+            key = by_nature.get(record.model, {}).pop(wanted_nature(record, actual.ids), None)
             if key is None:
                 continue
             existing = orphans[record.model].pop(key)
             actual.ids[Ref(record.model, record.key)] = existing.id
         found[Ref(record.model, record.key)] = existing
+    if reuse and "cable" in complete:
+        new = [record for record in wanted if record.model == "cable" and Ref("cable", record.key) not in found]
+        found |= _reused(new, orphans.get("cable", {}), actual.ids)
     return found, orphans
+
+
+def _reused(new: Iterable[Record], orphans: dict[str, Existing], ids: dict[Ref, int]) -> dict[Ref, Existing]:
+    """The orphaned cables that become new ones, taken from `orphans`: of those on the same ports the nearest."""
+    by_port: dict[int, set[str]] = {}
+    for key, existing in orphans.items():
+        if HOLD_TAG not in existing.tags:
+            for port in ends_of(existing.values):
+                by_port.setdefault(port, set()).add(key)
+    found: dict[Ref, Existing] = {}
+    for record in sorted(new, key=lambda record: record.key):
+        near = Counter(key for port in wanted_ends(record, ids) for key in by_port.get(port, ()) if key in orphans)
+        if near:
+            ref, key = Ref("cable", record.key), min(near, key=lambda key: (-near[key], key))
+            found[ref] = orphans.pop(key)
+            ids[ref] = found[ref].id
+    return found
+
+
+def ends_of(values: Mapping[str, Any]) -> frozenset[int]:
+    """The ports on either end of a cable as NetBox holds it, by id."""
+    return frozenset(port for name in MODELS["cable"].natural for port in values.get(name, ()))
+
+
+def wanted_ends(record: Record, ids: Mapping[Ref, int]) -> frozenset[int]:
+    """The ports on either end of a wanted cable, by id; those that are still to be made are left out."""
+    values = [comparable(record.fields.get(name), Shape.ENDS, ids) for name in MODELS["cable"].natural]
+    return frozenset(port for value in values for port in value if isinstance(port, int))
 
 
 def _directed(record: Record, existing: Existing, ids: Mapping[Ref, int], fabric: str) -> tuple[Change, ...]:
@@ -245,13 +194,15 @@ def merged_tags(record: Record, existing: Existing, fabric: str) -> frozenset[st
     return None if tags == existing.tags else tags
 
 
-def _nature(model: str, values: Mapping[str, Any]) -> Any:
+def nature(model: str, values: Mapping[str, Any]) -> Any:
+    """What an object is by itself, whatever its key: the values of its model's natural fields."""
     natural = tuple(values.get(name) for name in MODELS[model].natural)
     ends = any(MODELS[model].fields[name].shape is Shape.ENDS for name in MODELS[model].natural)
     return frozenset(natural) if ends else natural
 
 
-def _wanted_nature(record: Record, ids: Mapping[Ref, int]) -> Any:
+def wanted_nature(record: Record, ids: Mapping[Ref, int]) -> Any:
+    """The nature of the object that a record wants."""
     fields = MODELS[record.model].fields
     values = {name: comparable(value, fields[name].shape, ids) for name, value in record.fields.items()}
-    return _nature(record.model, values)
+    return nature(record.model, values)

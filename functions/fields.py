@@ -13,6 +13,15 @@ GROUP = "Fabric"
 
 KEY = "fabric_key"
 NAME = "fabric_name"
+STALE_SINCE = "fabric_stale_since"
+STALE_RUN = "fabric_stale_run"
+
+POLICY = "fabric_delete_policy"
+GRACE_RUNS = "fabric_grace_runs"
+GRACE_HOURS = "fabric_grace_hours"
+RELEASE = "fabric_release"
+RUNS = "fabric_runs"
+RELEASED = "fabric_released"
 APPLIED = "fabric_applied"
 
 _OWNED = tuple(model.content_type for model in MODELS.values() if not (model.shared or model.named))
@@ -32,7 +41,7 @@ class CustomField:
     editable: bool = False
     unique: bool = False
     choices: str | None = None
-    default: bool | str | None = None
+    default: bool | int | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +53,25 @@ class ChoiceSet:
 
 
 CHOICE_SETS: tuple[ChoiceSet, ...] = (
+    ChoiceSet(
+        "Fabric adoption",
+        {
+            "device": "Devices",
+            "interface": "Interfaces",
+            "cable": "Cables",
+            "vrf": "VRFs",
+            "vlan_group": "VLAN groups",
+            "vlan": "VLANs",
+            "prefix": "Prefixes",
+            "ip_address": "IP addresses",
+            "l2vpn": "L2VPNs",
+        },
+    ),
     ChoiceSet("Fabric naming", {"plain": "Name as in the fabric", "prefixed": "Fabric name in front"}),
+    ChoiceSet(
+        "Fabric delete policy",
+        {"never": "Leave as it is", "mark": "Mark as stale", "delete": "Mark, and delete after the grace"},
+    ),
 )
 
 CUSTOM_FIELDS: tuple[CustomField, ...] = (
@@ -52,6 +79,8 @@ CUSTOM_FIELDS: tuple[CustomField, ...] = (
     CustomField(NAME, "Fabric", "text", _OWNED, "The fabric that owns this object"),
     CustomField(APPLIED, "Last applied", "json", _OWNED, "Notes of the values last applied, to tell who moved"),
     CustomField("fabric_source", "Fabric source", "text", _OWNED, "The Kubernetes object behind it"),
+    CustomField(STALE_SINCE, "Stale since", "datetime", _OWNED, "Since when the fabric no longer has it"),
+    CustomField(STALE_RUN, "Stale at run", "integer", _OWNED, "The fabric's count of runs when it was marked"),
     CustomField("fabric_asn", "Fabric ASN", "integer", ("dcim.device",), "BGP AS number of the device"),
     CustomField("fabric_vni", "VNI", "integer", ("ipam.vrf", "ipam.prefix"), "Number that the fabric gave its VXLAN"),
     CustomField(
@@ -93,6 +122,30 @@ CUSTOM_FIELDS: tuple[CustomField, ...] = (
         editable=True,
         default=False,
     ),
+    CustomField(
+        POLICY,
+        "Delete policy",
+        "select",
+        _CLUSTER,
+        "What becomes of objects that the fabric no longer has",
+        editable=True,
+        choices="Fabric delete policy",
+        default="mark",
+    ),
+    CustomField(GRACE_RUNS, "Grace (runs)", "integer", _CLUSTER, "Runs before a delete", editable=True, default=3),
+    CustomField(GRACE_HOURS, "Grace (hours)", "integer", _CLUSTER, "Hours before a delete", editable=True, default=24),
+    CustomField(RELEASE, "Release", "text", _CLUSTER, "Release marks of what was held, as told", editable=True),
+    CustomField(RUNS, "Runs", "integer", _CLUSTER, "Runs that saw objects wait for their deletion"),
+    CustomField(RELEASED, "Released", "json", _CLUSTER, "Kind: until when its gone objects were released"),
+    CustomField(
+        "fabric_adopt",
+        "Adopt existing",
+        "multiselect",
+        _CLUSTER,
+        "Take over objects that people made, by name or address",
+        editable=True,
+        choices="Fabric adoption",
+    ),
     CustomField("fabric_result", "Last result", "text", _CLUSTER, "What the last sync came to"),
     CustomField("fabric_result_since", "Result since", "datetime", _CLUSTER, "When that result was first seen"),
     CustomField("fabric_error", "Last error", "longtext", _CLUSTER, "What went wrong, and what to do"),
@@ -111,12 +164,14 @@ class TagRow:
 
 TAGS: tuple[TagRow, ...] = (
     TagRow("fabric-managed", "fabric-managed", "009688", "Kept true to a Hedgehog fabric by fabric-sync"),
+    TagRow("fabric-stale", "fabric-stale", "9e9e9e", "The fabric no longer has this object"),
     TagRow("fabric-hold", "fabric-hold", "ff9800", "fabric-sync does not change or delete this object"),
 )
 
 HOLD_TAG = "fabric-hold"
+STALE_TAG = "fabric-stale"
 
 
 def own_tag(slug: str, fabric: str) -> bool:
-    """Whether a tag on an object of `fabric` is ours to take away: its group tags, never what people use to steer."""
-    return slug.startswith((f"fabric-sg-{fabric}-", f"fabric-gwg-{fabric}-"))
+    """Whether a tag on an object of `fabric` is ours to take away: its groups and its mark, not what people set."""
+    return slug == STALE_TAG or slug.startswith((f"fabric-sg-{fabric}-", f"fabric-gwg-{fabric}-"))

@@ -9,8 +9,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from functions.apply import Applied, Refused
-from functions.compare import Plan
 from functions.errors import Code, Problem
+from functions.plan import Plan
 from functions.snapshot import Reading, Snapshot
 from functions.translate import Translation
 

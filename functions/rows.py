@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from functions.fields import KEY, NAME
+from functions.fields import KEY, NAME, STALE_RUN, STALE_SINCE
 from functions.records import MODELS, Record, Ref, Shape
 
 NOTHING: tuple[Any, ...] = (None, "", (), frozenset())
@@ -34,9 +34,13 @@ def plain_json(value: Any) -> Any:
 
 
 def identity(record: Record, fabric: str) -> dict[str, Any]:
-    """The custom fields of a record, the two that make it ours included; shared and named objects have none."""
+    """The custom fields of a record, those that make it ours included; shared and named objects have none.
+
+    What the fabric has is not marked as gone: a mark of an earlier run is to be taken away.
+    """
     model = MODELS[record.model]
-    own = {} if model.shared or model.named else {KEY: record.key, NAME: fabric}
+    ours: dict[str, Any] = {KEY: record.key, NAME: fabric, STALE_SINCE: None, STALE_RUN: None}
+    own = {} if model.shared or model.named else ours
     return own | {name: plain_json(value) for name, value in record.custom.items()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from functions.compare import Change, Create, Plan, Update
+from functions.plan import Change, Create, Plan, Update
 from functions.records import MODELS, Record, Ref
 from functions.rows import references
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from functions.actual import Actual
-from functions.compare import Plan, Update
 from functions.outcome import Facts, gaps
+from functions.plan import Plan, Update
 from functions.records import Ref
 
 

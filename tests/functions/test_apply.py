@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from functions.actual import Actual
 from functions.apply import Applied, Applier, references, waves
-from functions.compare import Create, Plan, Update, compare
+from functions.compare import compare
 from functions.errors import Code
 from functions.fabric import Fabric
 from functions.pace import Pace
+from functions.plan import Create, Plan, Update
 from functions.records import MODELS, Record, Ref, Value
 from functions.survey import survey
 from infra.deadline import Deadline

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.actual import Actual, Existing
-from functions.compare import Plan, compare
+from functions.compare import compare
 from functions.fields import HOLD_TAG, KEY, NAME
+from functions.plan import Plan
 from functions.records import MODELS, Record, Ref, Shape, Value
 from functions.rows import comparable
 

@@ -1,0 +1,164 @@
+"""What stands between NetBox and a fabric: creates, updates, marks and deletes, as data with a digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from functions.drift import Drift
+from functions.fields import KEY
+from functions.records import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field of one object, from what NetBox holds to what the fabric wants, and who moved."""
+
+    field: str
+    before: Any
+    after: Any
+    drift: Drift = Drift.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """An object that NetBox does not hold yet."""
+
+    record: Record
+
+    @property
+    def model(self) -> str:
+        """The model of the object."""
+        return self.record.model
+
+    @property
+    def key(self) -> str:
+        """The identity of the object."""
+        return self.record.key
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """An object whose owned fields differ. `tags` is the whole merged set when tags change, else None.
+
+    `id` is None for an object that is made in the same run; `extra` parts finish what another operation counts;
+    a `mark` tells people that the fabric no longer has the object, and changes nothing else. `last` is the note of
+    what was last applied to it.
+    """
+
+    record: Record
+    id: int | None
+    changes: tuple[Change, ...]
+    tags: frozenset[str] | None = None
+    extra: bool = False
+    last: Mapping[str, str] = field(default_factory=dict)
+    mark: bool = False
+
+    @property
+    def adopts(self) -> bool:
+        """Whether the object was nobody's before: it gets our key by this."""
+        return any(change.field == KEY and not change.before for change in self.changes)
+
+    @property
+    def model(self) -> str:
+        """The model of the object."""
+        return self.record.model
+
+    @property
+    def key(self) -> str:
+        """The identity of the object."""
+        return self.record.key
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """An object of ours that the fabric no longer has, by a complete reading."""
+
+    model: str
+    key: str
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """An object that goes. `after` are those of ours, as (model, id), that must be gone before it.
+
+    With `first` it goes before anything else is written: it is in the way of what the fabric has now.
+    """
+
+    stale: Stale
+    after: frozenset[tuple[str, int]] = frozenset()
+    first: bool = False
+
+    @property
+    def model(self) -> str:
+        """The model of the object."""
+        return self.stale.model
+
+    @property
+    def key(self) -> str:
+        """The identity of the object."""
+        return self.stale.key
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Stale objects that are left as they are, and why; `release` is what a person gives to let these pass."""
+
+    stale: tuple[Stale, ...]
+    reason: str
+    release: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What stands between NetBox and the fabric. `held` objects differ, but carry the tag that forbids a change.
+
+    Of the `stale` objects, `marks` are to be marked, `waiting` are marked and stay for now, `deletes` go in this run,
+    `later` go in the runs after it (this one has no time to look at them), and `holds` are left as they are.
+    `notes` are custom fields of the fabric's own cluster, written at the end of the run.
+    """
+
+    creates: tuple[Create, ...] = ()
+    updates: tuple[Update, ...] = ()
+    held: tuple[Update, ...] = ()
+    stale: tuple[Stale, ...] = ()
+    unchanged: Mapping[str, int] = field(default_factory=dict)
+    marks: tuple[Update, ...] = ()
+    waiting: tuple[Stale, ...] = ()
+    deletes: tuple[Delete, ...] = ()
+    later: tuple[Stale, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """How many objects would be written."""
+        return sum(map(len, (self.creates, self.updates, self.marks, self.deletes, self.later)))
+
+    @property
+    def digest(self) -> str:
+        """Identifies the plan by what it does, not by NetBox's ids or the clock: 16 hexadecimal digits."""
+        gone = [*(delete.stale for delete in self.deletes), *self.later]
+        ops = [
+            *(["create", c.model, c.key, _plain(c.record), sorted(c.record.tags)] for c in self.creates),
+            *(["update", u.model, u.key, _changed(u), sorted(u.tags or ())] for u in self.updates),
+            *(["stale", s.model, s.key] for s in self.stale),
+            *(["mark", u.model, u.key] for u in self.marks),
+            *(["delete", s.model, s.key] for s in gone),
+        ]
+        text = json.dumps(sorted(ops, key=lambda op: op[:3]), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(record: Record) -> dict[str, str]:
+    """What a record wants, as texts without NetBox's ids; references stay references."""
+    fields = {name: sorted(value) if isinstance(value, tuple) else value for name, value in record.fields.items()}
+    return {name: str(value) for name, value in {**record.custom, **fields}.items()}
+
+
+def _changed(update: Update) -> dict[str, str]:
+    wanted = _plain(update.record)
+    return {change.field: wanted.get(change.field, str(change.after)) for change in update.changes}
