@@ -71,6 +71,7 @@ def fabric_of(row: Row) -> Fabric:
         naming=Naming(naming),
         enabled=custom.get("fabric_enabled") is not False,
         insecure_tls=custom.get("fabric_insecure_tls") is True,
+        adopt=frozenset(_choices(custom.get("fabric_adopt"))),
     )
 
 
@@ -98,3 +99,8 @@ def add(netbox: NetBox, name: str, *, site: str, secret: str, naming: Naming = N
         "custom_fields": {"fabric_secret": secret, "fabric_naming": naming.value, "fabric_enabled": True},
     }
     return netbox.create(PATH, [row])[0]
+
+
+def _choices(value: Any) -> list[str]:
+    """The values of a multiple choice, which NetBox answers as a list of values or of {value, label}."""
+    return [item["value"] if isinstance(item, dict) else item for item in value or ()]

@@ -61,7 +61,7 @@ def survey_by_key(netbox: NetBoxReader, name: str, keys: list[str], actual: Actu
     model = MODELS[name]
     natural = model.natural[0]
     merged = [field for field, spec in model.fields.items() if spec.merged]
-    fields = (*_fields(name), "tags") if model.named else (natural, *merged)
+    fields = (*fields_to_read(name), "tags") if model.named else (natural, *merged)
     for at in range(0, len(keys), KEYS_PER_REQUEST):
         some = keys[at : at + KEYS_PER_REQUEST]
         for row in netbox.read(model.path, {natural: some}, fields):
@@ -76,7 +76,7 @@ def survey_by_key(netbox: NetBoxReader, name: str, keys: list[str], actual: Actu
                 actual.shared[ref] = existing_of(name, row)
 
 
-def _fields(name: str) -> Iterator[str]:
+def fields_to_read(name: str) -> Iterator[str]:
     """The fields to read of a model. A cable's ends are read from its interfaces: with its own terminations a cable
     costs NetBox twenty times as much."""
     for field, spec in MODELS[name].fields.items():
@@ -88,7 +88,7 @@ def _fields(name: str) -> Iterator[str]:
 
 def _read_owned(netbox: NetBoxReader, name: str, fabric: str) -> list[Row]:
     extra = ("cable", "cable_end") if name == "interface" else ()
-    fields = (*_fields(name), *extra, "custom_fields", "tags")
+    fields = (*fields_to_read(name), *extra, "custom_fields", "tags")
     rows = netbox.read(MODELS[name].path, {f"cf_{NAME}": fabric}, fields)
     for row in rows:
         if (row.get("custom_fields") or {}).get(NAME) != fabric:

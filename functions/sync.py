@@ -11,14 +11,16 @@ from typing import Any
 
 from functions import registry
 from functions.actual import Actual
+from functions.adopt import adopt
 from functions.apply import Applied, Applier
-from functions.compare import Plan, compare
+from functions.compare import compare
 from functions.errors import Side, SyncStopped, problem_of
 from functions.events import SyncRequest
 from functions.fabric import Fabric
 from functions.observe import observe
 from functions.outcome import Facts, Outcome, judge, kinds_of, objects_of
 from functions.pace import Pace
+from functions.plan import Plan
 from functions.rows import found_by_key
 from functions.survey import survey
 from functions.translate import translate
@@ -82,6 +84,11 @@ class Run:
                 netbox, fabric, found_by_key(translation.records), on_model=lambda m, n: self.listen("surveyed", {m: n})
             )
         plan = compare(translation.records, actual, fabric.name, translation.complete)
+        if fabric.adopt:
+            with self._on(Side.NETBOX):
+                found = adopt(netbox, plan.creates, fabric.adopt, actual)
+            if found:
+                plan = compare(translation.records, actual, fabric.name, translation.complete)
         self._know(plan=plan)
         self.listen("planned", {"creates": len(plan.creates), "updates": len(plan.updates), "stale": len(plan.stale)})
         return fabric, actual, plan
