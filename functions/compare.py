@@ -16,18 +16,25 @@ from functions.rows import NOTHING, comparable, identity
 
 
 def compare(
-    records: Iterable[Record], actual: Actual, fabric: str, complete: frozenset[str], *, reuse: bool = True
+    records: Iterable[Record],
+    actual: Actual,
+    fabric: str,
+    complete: frozenset[str],
+    *,
+    unseen: frozenset[str] = frozenset(),
+    reuse: bool = True,
 ) -> Plan:
     """The plan that makes NetBox hold `records` of `fabric`.
 
-    `complete` names the models whose records are all there: only of these can an object be stale. An object that
+    `complete` names the models whose records are all there: only of these can an object be stale, and only if its
+    key does not name a kind that was `unseen` in this run. An object that
     lost its key but is the same by nature (its name on its device, its two ends) is the same object with a new key;
     `actual.ids` then knows it by both. With `reuse`, a cable that the fabric no longer has becomes the new one on
     one of its ports, since NetBox takes one cable on a port.
     """
     order = {name: at for at, name in enumerate(MODELS)}
     wanted = sorted(records, key=lambda record: order[record.model])
-    found, orphans = _matched(wanted, actual, complete, reuse=reuse)
+    found, orphans = _matched(wanted, actual, complete, unseen, reuse=reuse)
     creates: list[Create] = []
     updates: list[Update] = []
     held: list[Update] = []
@@ -56,7 +63,7 @@ def compare(
 
 
 def _matched(
-    wanted: Iterable[Record], actual: Actual, complete: frozenset[str], *, reuse: bool
+    wanted: Iterable[Record], actual: Actual, complete: frozenset[str], unseen: frozenset[str], *, reuse: bool
 ) -> tuple[dict[Ref, Existing], dict[str, dict[str, Existing]]]:
     """The owned objects that records are about, by key or else by nature, and by model those no record is about.
 
@@ -66,7 +73,11 @@ def _matched(
     wanted = tuple(wanted)
     keys = {(record.model, record.key) for record in wanted}
     orphans = {
-        name: {key: existing for key, existing in objects.items() if (name, key) not in keys}
+        name: {
+            key: existing
+            for key, existing in objects.items()
+            if (name, key) not in keys and _kind_of(key) not in unseen
+        }
         for name, objects in actual.owned.items()
     }
     by_nature = {
@@ -92,6 +103,11 @@ def _matched(
         new = [record for record in wanted if record.model == "cable" and Ref("cable", record.key) not in found]
         found |= _reused(new, orphans.get("cable", {}), actual.ids)
     return found, orphans
+
+
+def _kind_of(key: str) -> str:
+    """The kind of the fabric's object behind a key `<fabric>/<Kind>/<namespace>/<name>#<part>`."""
+    return key.partition("/")[2].partition("/")[0]
 
 
 def _reused(new: Iterable[Record], orphans: dict[str, Existing], ids: dict[Ref, int]) -> dict[Ref, Existing]:

@@ -83,12 +83,14 @@ class Run:
             actual = survey(
                 netbox, fabric, found_by_key(translation.records), on_model=lambda m, n: self.listen("surveyed", {m: n})
             )
-        plan = compare(translation.records, actual, fabric.name, translation.complete)
+        plan = compare(translation.records, actual, fabric.name, translation.complete, unseen=translation.unseen)
         if fabric.adopt:
             with self._on(Side.NETBOX):
                 found = adopt(netbox, plan.creates, fabric.adopt, actual)
             if found:
-                plan = compare(translation.records, actual, fabric.name, translation.complete)
+                plan = compare(
+                    translation.records, actual, fabric.name, translation.complete, unseen=translation.unseen
+                )
         self._know(plan=plan)
         self.listen("planned", {"creates": len(plan.creates), "updates": len(plan.updates), "stale": len(plan.stale)})
         return fabric, actual, plan
