@@ -8,6 +8,7 @@ from dataclasses import replace
 from functions.records import Json, Record, Ref, Value
 from functions.translate import macs
 from functions.translate.addressing import node_port
+from functions.translate.canonical import told
 from functions.translate.inventory import CONTROL_KIND, GATEWAY_KIND, NODE_KIND, SERVER_KIND, SWITCH, Device, of_kind
 from functions.translate.names import DESCRIPTION_LIMIT, NAME_LIMIT, clean, shorten
 from functions.translate.overlay import Overlay, overlay, part, switched
@@ -20,6 +21,9 @@ _MTU_MAX = 65_536
 
 SWITCH_LOOPBACKS = (("Loopback1", "protocolIP", "Protocol loopback"), ("Loopback2", "vtepIP", "VTEP loopback"))
 """The loopbacks of a switch: its own name for them, the field that calls for one, and the agent's description."""
+
+FALLING_BACK = ("bundled", "eslag", "mclag")
+"""The variants of a connection whose LAG may let a single port work before the server speaks LACP."""
 
 GATEWAY_LOOPBACKS = (("lo", "protocolIP", "Protocol loopback"), ("vtep", "vtepIP", "VTEP"))
 
@@ -161,4 +165,5 @@ def _bundle(lag: Lag, over: Overlay) -> Record:
     custom: dict[str, Json] = {"fabric_source": lag.connection.origin}
     if lag.description is not None:
         custom["fabric_nos_name"] = f"PortChannel{lag.channel}" if lag.channel else None
+        custom["fabric_spec"] = told(fallback=any(lag.connection.spec.flag(key, "fallback") for key in FALLING_BACK))
     return Record("interface", lag.key, fields, custom)

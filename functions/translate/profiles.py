@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from functions.records import Record, Ref
+from functions.records import Record, Ref, Value
 from functions.translate.issues import Code
-from functions.translate.names import LABEL_LIMIT, PART_NUMBER_LIMIT, shorten, slug
+from functions.translate.names import DESCRIPTION_LIMIT, LABEL_LIMIT, PART_NUMBER_LIMIT, clean, shorten, slug
 from functions.translate.spec import Spec, Thing
 
 HEDGEHOG = "Hedgehog"
@@ -19,6 +19,7 @@ class Make:
     """What a device is: its device type with manufacturer, and its platform.
 
     `u_height` is in rack units: profiles do not tell it, so it is 1 (0 for virtual switches) and people refine it.
+    `facts` are what NetBox has no field for: the silicon, the platform of the NOS, what it can do, notes.
     """
 
     slug: str
@@ -27,6 +28,7 @@ class Make:
     part_number: str = ""
     platform: str | None = None
     u_height: int = 1
+    facts: str = ""
 
     @property
     def device_type(self) -> Ref:
@@ -42,17 +44,16 @@ class Make:
         """The shared records behind this make."""
         maker = Ref("manufacturer", slug(self.manufacturer))
         yield Record(maker.model, maker.key, {"name": shorten(self.manufacturer, LABEL_LIMIT), "slug": maker.key})
-        yield Record(
-            "device_type",
-            self.slug,
-            {
-                "manufacturer": maker,
-                "model": shorten(self.model, LABEL_LIMIT),
-                "slug": self.slug,
-                "part_number": shorten(self.part_number, PART_NUMBER_LIMIT),
-                "u_height": self.u_height,
-            },
-        )
+        fields: dict[str, Value] = {
+            "manufacturer": maker,
+            "model": shorten(self.model, LABEL_LIMIT),
+            "slug": self.slug,
+            "part_number": shorten(self.part_number, PART_NUMBER_LIMIT),
+            "u_height": self.u_height,
+        }
+        if self.facts:
+            fields["description"] = shorten(self.facts, DESCRIPTION_LIMIT)
+        yield Record("device_type", self.slug, fields)
         if self.platform and (ref := self.platform_ref):
             yield Record("platform", ref.key, {"name": shorten(self.platform, LABEL_LIMIT), "slug": ref.key})
 
@@ -94,8 +95,16 @@ def profiles(found: list[Thing]) -> Mapping[str, Profile]:
                 others[0] if others else "",
                 spec.text("nosType"),
                 0 if virtual else 1,
+                _facts(spec),
             ),
             spec,
             virtual,
         )
     return made
+
+
+def _facts(spec: Spec) -> str:
+    """Silicon, platform, features and notes of a profile, in one line; no two releases name the same features."""
+    able = [name for name in spec.names("features") if spec.flag("features", name)]
+    told = (spec.text("switchSilicon"), spec.text("platform"), ", ".join(map(clean, able)), spec.text("notes"))
+    return "; ".join(text for text in told if text)

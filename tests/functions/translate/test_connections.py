@@ -73,6 +73,7 @@ def lag(conn: str, part: str, on: str, name: str, text: str, mtu: int | None, la
         {
             "fabric_source": f"wiring.githedgehog.com/Connection default/{conn}",
             "fabric_nos_name": name if name.startswith("PortChannel") else None,
+            "fabric_spec": None,
         },
     )
 
@@ -350,6 +351,17 @@ def test_one_number_for_two_lags_of_a_switch_leaves_the_second_with_its_own_name
     names = [of(found, "interface")[f"lab1/Connection/default/{c}#lag:leaf-01"].fields["name"] for c in ("c1", "c2")]
     assert names == ["PortChannel1", "lag:c2"]
     assert codes(found) == [("Connection default/c2", Code.NAME_COLLISION)]
+
+
+@pytest.mark.parametrize("kind", ["bundled", "eslag", "mclag"])
+def test_a_lag_that_may_work_with_a_single_port_says_so(kind: str) -> None:
+    links = [link(server="server-01/a", switch="leaf-01/E1/1")]
+    found = wired(connection("c", **{kind: {"links": links, "fallback": True}}))
+    lags = {key: record for key, record in of(found, "interface").items() if record.fields["type"] == "lag"}
+    assert {key: record.custom.get("fabric_spec") for key, record in lags.items()} == {
+        "lab1/Connection/default/c#bond:server-01": None,
+        "lab1/Connection/default/c#lag:leaf-01": {"fallback": True},
+    }
 
 
 def test_a_port_belongs_to_the_first_connection_that_names_it_by_either_of_its_names() -> None:

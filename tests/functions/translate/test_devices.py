@@ -93,6 +93,7 @@ def test_a_fabric_of_one_switch_becomes_exactly_these_records() -> None:
                 "slug": "acme-1",
                 "part_number": "Acme AS-1",
                 "u_height": 1,
+                "description": "td4",
             },
         ),
         Record("platform", "sonic-bcm-base", {"name": "sonic-bcm-base", "slug": "sonic-bcm-base"}),
@@ -235,6 +236,13 @@ def test_a_virtual_switch_is_made_by_hedgehog_and_takes_no_room() -> None:
     found = translated(profile("vs", displayName="Virtual Switch", switchSilicon="vs"), switch("s1", profile="vs"))
     kind = of(found, "device_type")["vs"].fields
     assert (kind["manufacturer"], kind["u_height"]) == (Ref("manufacturer", "hedgehog"), 0)
+
+
+def test_what_a_profile_knows_beyond_netbox_is_told_with_its_device_type() -> None:
+    able = {"roce": True, "acls": True, "mclag": False}
+    facts = {"platform": "x86_64-acme-r0", "features": able, "notes": "No L2VNI."}
+    found = translated(profile(**facts), switch("s1"))
+    assert of(found, "device_type")["acme-1"].fields["description"] == "td4; x86_64-acme-r0; acls, roce; No L2VNI."
 
 
 def test_profiles_that_no_switch_uses_leave_no_trace() -> None:
