@@ -255,7 +255,7 @@ MODELS: dict[str, Model] = {
     "l2vpn_termination": Model(
         "vpn/l2vpn-terminations",
         "vpn.l2vpntermination",
-        ("l2vpn", "assigned_object"),
+        ("assigned_object",),
         {"l2vpn": _REF, "assigned_object": _GENERIC},
     ),
     "cable": Model(

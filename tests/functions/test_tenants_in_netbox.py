@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 from typing import Any
 
@@ -58,6 +59,10 @@ def test_netbox_takes_all_tenants_and_their_changes_and_then_has_nothing_to_do(n
             "vlan_group": 1,
             "interface": 1,
         }
+        assert clean(netbox, lab, list(LAB_FABRIC)) == {"vlan_group": 1}
+        renamed = clean(netbox, lab, json.loads(json.dumps(LAB_FABRIC).replace("vpc-1", "vpc-9")))
+        assert renamed["l2vpn_termination"] == 2, "a VLAN ends one L2VPN, whoever the subnet belongs to"
+        clean(netbox, lab, list(LAB_FABRIC))
         numbers = {"vpcVNIs": {"vpc-1": 900}, "vpcSubnetVNIs": {"vpc-1": {"subnet-1": 901}}}
         assert clean(netbox, lab, edited("Catalog", "vpcs", **numbers))["l2vpn"] == 2
 
