@@ -10,12 +10,16 @@ from typing import Any, Final
 
 from functions.apply import Applied, Refused
 from functions.errors import Code, Problem
-from functions.plan import Plan
+from functions.fields import RELEASE
+from functions.plan import Hold, Plan
 from functions.snapshot import Reading, Snapshot
 from functions.translate import Translation
 
 MOST_REASONS: Final = 20
 """Reasons and refusals told one by one in an outcome; the rest is a count. An event stays a few kilobytes."""
+
+WRITTEN: Final = ("created", "updated", "marked", "deleted")
+"""What can be done to an object; so the counts of `Applied` are called."""
 
 
 class Result(StrEnum):
@@ -70,7 +74,7 @@ class Outcome:
     @property
     def written(self) -> int:
         """How many objects NetBox confirmed as written in this run."""
-        return sum(counts.get("created", 0) + counts.get("updated", 0) for counts in self.objects.values())
+        return sum(counts.get(verb, 0) for counts in self.objects.values() for verb in WRITTEN)
 
     def as_dict(self) -> dict[str, Any]:
         """The outcome as JSON: the data of the outcome event."""
@@ -105,7 +109,8 @@ def judge(facts: Facts) -> tuple[Result, Problem | None, tuple[str, ...]]:
     """The result that the facts allow, the error behind it, and why it is no better.
 
     `succeeded` needs every kind known, every record translated, every difference confirmed as written by NetBox,
-    nothing held, nothing stale. An error outranks the deadline only where the deadline did not cause it.
+    nothing held; what is gone from the fabric is marked and waits, or was deleted, as the policy wants it. An error
+    outranks the deadline only where the deadline did not cause it.
     """
     if facts.skipped is not None:
         return Result.SKIPPED, None, (facts.skipped,)
@@ -138,10 +143,18 @@ def gaps(snapshot: Snapshot, translation: Translation) -> list[str]:
 def _left(plan: Plan, applied: Applied) -> list[str]:
     reasons = [f"{refused.model} {refused.key} was refused: {refused.text}" for refused in applied.refused]
     reasons += [f"{held.record.model} {held.record.key} differs and is held by its tag" for held in plan.held]
-    reasons += [f"{stale.model} {stale.key} is no longer in the fabric, and is kept" for stale in plan.stale]
+    reasons += [told(hold) for hold in plan.holds]
     if applied.left > 0:
         reasons.append(f"{applied.left} objects were planned and not written")
     return reasons
+
+
+def told(hold: Hold) -> str:
+    """One line on stale objects that are held: which, why, and how to let them pass."""
+    first, *rest = hold.stale
+    some = f"{first.model} {first.key}" + (f" and {len(rest)} more" if rest else "")
+    line = f"{some}: no longer in the fabric, and held: {hold.reason}"
+    return f"{line}; to release, set {RELEASE} on the cluster to {hold.release}" if hold.release else line
 
 
 def kinds_of(facts: Facts) -> dict[str, dict[str, Any]]:
@@ -159,7 +172,8 @@ def kinds_of(facts: Facts) -> dict[str, dict[str, Any]]:
 
 
 def objects_of(facts: Facts) -> dict[str, dict[str, int]]:
-    """Per NetBox model: objects created, updated, unchanged, refused, held and stale, by NetBox's own answers."""
+    """Per NetBox model: objects created, updated, marked, deleted and refused by NetBox's own answers, and unchanged,
+    held, stale (gone from the fabric) and waiting (marked before, and not to be deleted yet)."""
     counts: dict[str, dict[str, int]] = {}
 
     def add(model: str, name: str, count: int) -> None:
@@ -170,15 +184,16 @@ def objects_of(facts: Facts) -> dict[str, dict[str, int]]:
     if facts.plan is not None:
         for model, count in facts.plan.unchanged.items():
             add(model, "unchanged", count)
-        for held in facts.plan.held:
-            add(held.record.model, "held", 1)
-        for stale in facts.plan.stale:
-            add(stale.model, "stale", 1)
+        held = [*(update.model for update in facts.plan.held), *(s.model for h in facts.plan.holds for s in h.stale)]
+        waiting = [stale.model for stale in (*facts.plan.waiting, *facts.plan.later)]
+        stale = [stale.model for stale in facts.plan.stale]
+        for name, models in (("held", held), ("waiting", waiting), ("stale", stale)):
+            for model in models:
+                add(model, name, 1)
     if facts.applied is not None:
-        for model, count in facts.applied.created.items():
-            add(model, "created", count)
-        for model, count in facts.applied.updated.items():
-            add(model, "updated", count)
+        for verb in WRITTEN:
+            for model, count in getattr(facts.applied, verb).items():
+                add(model, verb, count)
         for refused in facts.applied.refused:
             add(refused.model, "refused", 1)
     return counts

@@ -19,6 +19,8 @@ FIRST_GUESS: Final[dict[tuple[str, str], float]] = {
     ("interface", "update"): 0.08,
     ("cable", "create"): 0.37,
     ("cable", "update"): 0.45,
+    ("device", "delete"): 0.18,
+    ("cable", "delete"): 0.35,
 }
 """Seconds an object, measured on two slow cores; replaced by the run's own measures after the first batch."""
 

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from functions.errors import Code, Problem, SyncStopped
-from functions.fabric import Fabric, Naming, valid_name
-from functions.fields import CLUSTER_TYPE_NAME, CLUSTER_TYPE_SLUG
+from functions.fabric import DeletePolicy, Deletion, Fabric, Naming, valid_name
+from functions.fields import (
+    CLUSTER_TYPE_NAME,
+    CLUSTER_TYPE_SLUG,
+    GRACE_HOURS,
+    GRACE_RUNS,
+    POLICY,
+    RELEASE,
+    RELEASED,
+    RUNS,
+)
 from infra.netbox import NetBox, NetBoxError, NetBoxReader, Row
 
 PATH = "virtualization/clusters"
@@ -56,10 +66,12 @@ def fabric_of(row: Row) -> Fabric:
         missing.append("the cluster's scope is not a site")
     if not custom["fabric_secret"]:
         missing.append("fabric_secret is empty")
-    naming = custom.get("fabric_naming") or Naming.PLAIN.value
-    naming = naming["value"] if isinstance(naming, dict) else naming
+    naming = _choice(custom.get("fabric_naming")) or Naming.PLAIN.value
     if naming not in set(Naming):
         missing.append(f"fabric_naming {naming!r} is not one of {', '.join(Naming)}")
+    if (policy := _choice(custom.get(POLICY)) or DeletePolicy.MARK) not in set(DeletePolicy):
+        missing.append(f"{POLICY} {policy!r} is not one of {', '.join(DeletePolicy)}")
+    missing += [f"{name} is negative" for name in (GRACE_RUNS, GRACE_HOURS) if _number(custom, name, 0) < 0]
     if missing:
         raise SyncStopped(Problem(Code.NOT_CONFIGURED, f"{row['name']}: {'; '.join(missing)}"))
     return Fabric(
@@ -71,8 +83,42 @@ def fabric_of(row: Row) -> Fabric:
         naming=Naming(naming),
         enabled=custom.get("fabric_enabled") is not False,
         insecure_tls=custom.get("fabric_insecure_tls") is True,
+        deletion=_deletion(custom),
         adopt=frozenset(_choices(custom.get("fabric_adopt"))),
     )
+
+
+def _deletion(custom: Row) -> Deletion:
+    """How the fabric's deletes are configured; what is not said is as it is by itself."""
+    usual = Deletion()
+    released = custom.get(RELEASED)
+    moments = {kind: _moment(text) for kind, text in released.items()} if isinstance(released, dict) else {}
+    return Deletion(
+        policy=DeletePolicy(_choice(custom.get(POLICY)) or usual.policy),
+        grace_runs=_number(custom, GRACE_RUNS, usual.grace_runs),
+        grace=timedelta(hours=_number(custom, GRACE_HOURS, int(usual.grace.total_seconds() // 3600))),
+        runs=_number(custom, RUNS, usual.runs),
+        release=frozenset(str(custom.get(RELEASE) or "").replace(",", " ").split()),
+        released={kind: moment for kind, moment in moments.items() if moment is not None},
+    )
+
+
+def _choice(value: Any) -> Any:
+    """The value of a choice, which NetBox answers as {value, label}, or as the value alone before 4.7."""
+    return value.get("value") if isinstance(value, dict) else value
+
+
+def _number(custom: Row, name: str, usual: int) -> int:
+    number = custom.get(name)
+    return number if isinstance(number, int) and not isinstance(number, bool) else usual
+
+
+def _moment(text: Any) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
 
 
 def ensure_site(netbox: NetBox, slug: str) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from functions import registry
@@ -16,11 +17,15 @@ from functions.apply import Applied, Applier
 from functions.compare import compare
 from functions.errors import Side, SyncStopped, problem_of
 from functions.events import SyncRequest
-from functions.fabric import Fabric
+from functions.fabric import DeletePolicy, Fabric
+from functions.fields import STALE_TAG
+from functions.guard import Source, permit
 from functions.observe import observe
 from functions.outcome import Facts, Outcome, judge, kinds_of, objects_of
 from functions.pace import Pace
 from functions.plan import Plan
+from functions.records import Ref
+from functions.retire import look_up_in, retire
 from functions.rows import found_by_key
 from functions.survey import survey
 from functions.translate import translate
@@ -32,6 +37,8 @@ from infra.secrets import SecretError, SecretStore
 from infra.transport import TransportError
 
 log = logging.getLogger(__name__)
+
+STALE = Ref("tag", STALE_TAG)
 
 REPORT_SHARE = 0.5
 """The share of the reserve that writing the result to NetBox may take; the rest is for publishing it."""
@@ -48,7 +55,8 @@ def _unheard(step: str, facts: dict[str, Any]) -> None:
 class Run:
     """One run: its doors, its deadline, and the facts as far as it got.
 
-    `deadline` keeps a reserve for reporting; `batch` caps the objects of one bulk request.
+    `deadline` keeps a reserve for reporting; `batch` caps the objects of one bulk request; `now` is the clock by
+    which objects are marked and deleted.
     """
 
     request: SyncRequest
@@ -58,6 +66,7 @@ class Run:
     listen: Listener = _unheard
     facts: Facts = field(default_factory=Facts)
     cluster: Row | None = None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _side: Side = Side.NETBOX
 
     def plan(self, netbox: NetBoxReader) -> tuple[Fabric, Actual, Plan] | None:
@@ -81,23 +90,41 @@ class Run:
         self.listen("translated", {"records": len(translation.records), "issues": len(translation.issues)})
         with self._on(Side.NETBOX):
             actual = survey(
-                netbox, fabric, found_by_key(translation.records), on_model=lambda m, n: self.listen("surveyed", {m: n})
+                netbox,
+                fabric,
+                {*found_by_key(translation.records), STALE},
+                on_model=lambda m, n: self.listen("surveyed", {m: n}),
             )
-        plan = compare(translation.records, actual, fabric.name, translation.complete, unseen=translation.unseen)
+        compared = partial(
+            compare,
+            translation.records,
+            actual,
+            fabric.name,
+            translation.complete,
+            unseen=translation.unseen,
+            reuse=fabric.deletion.policy is not DeletePolicy.NEVER,
+        )
+        plan = compared()
         if fabric.adopt:
             with self._on(Side.NETBOX):
                 found = adopt(netbox, plan.creates, fabric.adopt, actual)
             if found:
-                plan = compare(
-                    translation.records, actual, fabric.name, translation.complete, unseen=translation.unseen
-                )
+                plan = compared()
+
+        def look_up(sources: Collection[Source]) -> Mapping[Source, str]:
+            with KubernetesClient(credentials, self.deadline) as client:
+                return look_up_in(client, sources)
+
+        with self._on(Side.NETBOX):
+            plan = retire(plan, actual, fabric, snapshot, netbox, look_up, self.now())
         self._know(plan=plan)
         self.listen("planned", {"creates": len(plan.creates), "updates": len(plan.updates), "stale": len(plan.stale)})
         return fabric, actual, plan
 
     def apply(self, netbox: NetBox, fabric: Fabric, actual: Actual, plan: Plan) -> Applied:
         """Write the plan, as far as the deadline allows."""
-        applier = Applier(netbox, actual, fabric.name, Pace(self.batch), on_batch=self._tell_batch)
+        allowed = permit(plan.deletes, actual.owned, fabric.name) if plan.deletes else None
+        applier = Applier(netbox, actual, fabric.name, Pace(self.batch), on_batch=self._tell_batch, permit=allowed)
         applied = applier.apply(plan)
         self._know(applied=applied)
         return applied
@@ -189,13 +216,15 @@ def record(run: Run, netbox: NetBox, outcome: Outcome) -> None:
     before = run.cluster.get("custom_fields") or {}
     error = f"{outcome.problem.code}: {outcome.problem.text}\n{outcome.problem.nature.hint}" if outcome.problem else ""
     error = error or "\n".join(outcome.reasons[:10])
-    if before.get("fabric_result") == outcome.result.value and (before.get("fabric_error") or "") == error:
+    facts = dict(run.facts.plan.notes) if run.facts.plan else {}
+    if before.get("fabric_result") != outcome.result.value or (before.get("fabric_error") or "") != error:
+        facts |= {
+            "fabric_result": outcome.result.value,
+            "fabric_result_since": outcome.finished_at.isoformat(timespec="seconds"),
+            "fabric_error": error,
+        }
+    if not facts:
         return
-    facts = {
-        "fabric_result": outcome.result.value,
-        "fabric_result_since": outcome.finished_at.isoformat(timespec="seconds"),
-        "fabric_error": error,
-    }
     reporting = run.deadline.reporting()
     try:
         netbox.deadline = reporting.within(reporting.left() * REPORT_SHARE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import pynetbox
@@ -42,6 +43,21 @@ class UnusableAnswerError(NetBoxError):
 
 class UnprovenReadError(NetBoxError):
     """A list changed while it was read, twice: what is missing from it proves nothing."""
+
+
+class UnpermittedDeleteError(Exception):
+    """Somebody asked for a delete that no permit covers: a fault of ours, so nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePermit:
+    """The capability to delete exactly these `objects`, (path, id) each; only `functions.guard` makes one."""
+
+    objects: frozenset[tuple[str, int]]
+
+    def __len__(self) -> int:
+        """How many objects it lets go."""
+        return len(self.objects)
 
 
 class NetBoxReader:
@@ -175,8 +191,14 @@ class NetBox(NetBoxReader):
         """Change `rows` (each with its `id` and the fields to change) in one request, all or none."""
         return self._bulk(path, "patch", rows)
 
-    def delete(self, path: str, ids: Sequence[int]) -> None:
-        """Delete the objects with `ids` in one request, all or none."""
+    def delete(self, path: str, ids: Sequence[int], permit: DeletePermit) -> None:
+        """Delete the objects with `ids` in one request, all or none.
+
+        Raises `UnpermittedDeleteError`, before anything is sent, unless `permit` is one and names every one of them.
+        """
+        asked = {(path, id_) for id_ in ids}
+        if type(permit) is not DeletePermit or not asked or not asked <= permit.objects:
+            raise UnpermittedDeleteError(f"no permit to delete {len(asked)} objects below {path}")
         rows = [{"id": id_} for id_ in ids]
         request = self._request(path)
         self._send(lambda: request.delete(rows), path, rows)
