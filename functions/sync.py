@@ -216,7 +216,7 @@ def record(run: Run, netbox: NetBox, outcome: Outcome) -> None:
     before = run.cluster.get("custom_fields") or {}
     error = f"{outcome.problem.code}: {outcome.problem.text}\n{outcome.problem.nature.hint}" if outcome.problem else ""
     error = error or "\n".join(outcome.reasons[:10])
-    facts = dict(run.facts.plan.notes) if run.facts.plan else {}
+    facts = dict(run.facts.plan.notes) if run.facts.plan is not None else {}
     if before.get("fabric_result") != outcome.result.value or (before.get("fabric_error") or "") != error:
         facts |= {
             "fabric_result": outcome.result.value,
