@@ -185,6 +185,9 @@ def _masses(
         mark = release_mark(fabric, {source for source in behind.values() if source.kind == kind})
         if mark in deletion.release:
             released[kind] = now
+        elif kind == SWITCH and gone[kind] == totals[kind]:
+            # Without switches hardly anything else is wanted: what goes with them says nothing by itself.
+            return [Hold(tuple(open_), why, mark)], {}
         else:
             holds.append(Hold(tuple(s for s in open_ if behind[s].kind == kind), why, mark))
     return holds, released

@@ -8,7 +8,8 @@ from functions.kinds import BY_NAME
 from infra.sandbox.fabric.manifests import Cluster
 
 
-def _thing(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+def thing(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """A manifest of the kind, in the namespace `default`."""
     group = BY_NAME[kind].group
     return {
         "apiVersion": f"{group}/v1beta1",
@@ -30,12 +31,12 @@ def small_cluster(name: str, switches: int = 2, ports: int = 4) -> Cluster:
             for number in range(1, ports + 1)
         },
     }
-    things = [_thing("SwitchProfile", "acme-one", profile), _thing("Server", "server-1", {})]
+    things = [thing("SwitchProfile", "acme-one", profile), thing("Server", "server-1", {})]
     leaf = {"profile": "acme-one", "role": "server-leaf"}
-    things += [_thing("Switch", f"leaf-{number}", leaf) for number in range(1, switches + 1)]
+    things += [thing("Switch", f"leaf-{number}", leaf) for number in range(1, switches + 1)]
     for number in range(1, switches):
         ends = {"leaf1": {"port": f"leaf-{number}/E1/2"}, "leaf2": {"port": f"leaf-{number + 1}/E1/3"}}
-        things.append(_thing("Connection", f"mesh-{number}", {"mesh": {"links": [ends]}}))
+        things.append(thing("Connection", f"mesh-{number}", {"mesh": {"links": [ends]}}))
     link = {"server": {"port": "server-1/enp2s1"}, "switch": {"port": "leaf-1/E1/1"}}
-    things.append(_thing("Connection", "server-1--unbundled", {"unbundled": {"link": link}}))
+    things.append(thing("Connection", "server-1--unbundled", {"unbundled": {"link": link}}))
     return Cluster(name).load(things)

@@ -7,23 +7,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from functions.actual import Actual
-from functions.outcome import Facts, gaps
-from functions.plan import Plan, Update
+from functions.outcome import Facts, gaps, told
+from functions.plan import Plan, Stale, Update
 from functions.records import Ref
 
 
 def preview(fabric: str, plan: Plan, actual: Actual, facts: Facts) -> dict[str, Any]:
     """The plan as JSON.
 
-    `counts` is model → {create, update, held, stale, unchanged}; `reasons` is what makes the plan incomplete. What
-    refers to another object shows its key, on both sides of a change.
+    `counts` is model → {create, update, mark, delete, held, waiting, stale, unchanged}; `reasons` is what makes the
+    plan incomplete. What refers to another object shows its key, on both sides of a change.
     """
     names = {(ref.model, id_): ref.key for ref, id_ in actual.ids.items()}
     counts: dict[str, Counter[str]] = {}
     for verb, models in (
         ("create", [op.record.model for op in plan.creates]),
         ("update", [op.record.model for op in plan.updates]),
-        ("held", [op.record.model for op in plan.held]),
+        ("mark", [op.model for op in plan.marks]),
+        ("delete", [*(op.model for op in plan.deletes), *(one.model for one in plan.later)]),
+        ("held", [*(op.model for op in plan.held), *(one.model for hold in plan.holds for one in hold.stale)]),
+        ("waiting", [one.model for one in plan.waiting]),
         ("stale", [stale.model for stale in plan.stale]),
     ):
         for model in models:
@@ -47,9 +50,22 @@ def preview(fabric: str, plan: Plan, actual: Actual, facts: Facts) -> dict[str, 
         ],
         "updates": [_update(op, names) for op in plan.updates],
         "held": [_update(op, names) for op in plan.held],
-        "stale": [{"model": one.model, "key": one.key, "id": one.id} for one in plan.stale],
-        "reasons": gaps(facts.snapshot, facts.translation) if facts.snapshot and facts.translation else [],
+        "stale": [_stale(one) for one in plan.stale],
+        "marks": [{"model": op.model, "key": op.key, "id": op.id} for op in plan.marks],
+        "deletes": [*(_stale(op.stale) for op in plan.deletes), *map(_stale, plan.later)],
+        "waiting": [_stale(one) for one in plan.waiting],
+        "stale_held": [
+            {**_stale(one), "reason": hold.reason, "release": hold.release} for hold in plan.holds for one in hold.stale
+        ],
+        "reasons": [
+            *(gaps(facts.snapshot, facts.translation) if facts.snapshot and facts.translation else []),
+            *map(told, plan.holds),
+        ],
     }
+
+
+def _stale(one: Stale) -> dict[str, Any]:
+    return {"model": one.model, "key": one.key, "id": one.id}
 
 
 def _update(op: Update, names: Mapping[tuple[str, int], str]) -> dict[str, Any]:

@@ -24,8 +24,8 @@ COLOURS: Final = {
 }
 """Result → colour."""
 
-_COUNTS: Final = ("created", "updated", "unchanged", "refused", "held", "stale")
-_PLAN_COUNTS: Final = ("create", "update", "held", "stale", "unchanged")
+_COUNTS: Final = ("created", "updated", "marked", "deleted", "unchanged", "refused", "held", "waiting", "stale")
+_PLAN_COUNTS: Final = ("create", "update", "mark", "delete", "held", "waiting", "stale", "unchanged")
 
 
 def console() -> Console:
@@ -102,8 +102,14 @@ def plan(told: Mapping[str, Any]) -> RenderableType:
     parts += _listed("would be created", ("Model", "Key", "Fields"), [_created(one) for one in told["creates"]])
     parts += _listed("would be changed", ("Model", "Key", "Field", "Now", "Then"), _changes(told["updates"]))
     parts += _listed("held by its tag", ("Model", "Key", "Field", "Now", "Then"), _changes(told["held"]))
-    stale = [(one["model"], one["key"]) for one in told["stale"]]
-    parts += _listed("no longer in the fabric", ("Model", "Key"), stale)
+    for title, name in (
+        ("no longer in the fabric, would be marked", "marks"),
+        ("would be deleted", "deletes"),
+        ("marked before, and kept for now", "waiting"),
+    ):
+        parts += _listed(title, ("Model", "Key"), [(one["model"], one["key"]) for one in told[name]])
+    held = [(one["model"], one["key"], one["reason"], one["release"] or "") for one in told["stale_held"]]
+    parts += _listed("no longer in the fabric, and held", ("Model", "Key", "Why", "Release mark"), held)
     if not told["writes"]:
         parts.append(Text("nothing would be written"))
     return Group(*parts)
