@@ -7,11 +7,12 @@ update that sets the key; without adoption NetBox refuses the new object, and th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from functions.actual import Actual, existing_of
-from functions.compare import nature, wanted_nature
-from functions.fields import KEY
+from functions.compare import ends_of, nature, wanted_ends, wanted_nature
+from functions.fields import KEY, NAME
 from functions.plan import Create
 from functions.records import MODELS, Record, Ref
 from functions.rows import references
@@ -59,6 +60,41 @@ def _adopt(netbox: NetBoxReader, model: str, records: list[Record], actual: Actu
             actual.owned.setdefault(model, {})[record.key] = existing
             actual.ids[Ref(model, record.key)] = existing.id
             found += 1
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """An object that is not ours where a record wants one: NetBox may refuse ours.
+
+    `id` is the number of what is there, `fabric` the name of the fabric that has it, None where it is people's.
+    """
+
+    model: str
+    key: str
+    id: int
+    fabric: str | None
+
+
+def conflicts(netbox: NetBoxReader, creates: Iterable[Create], actual: Actual) -> list[Conflict]:
+    """What is already in the place of the `creates`: the same by its natural key, or a cable on one of the ports."""
+    wanted: dict[str, list[Record]] = {}
+    for create in creates:
+        if create.model in ADOPTABLE:
+            wanted.setdefault(create.model, []).append(create.record)
+    found: list[Conflict] = []
+    for model, records in wanted.items():
+        places: dict[Any, str] = {}
+        for record in records:
+            natures = wanted_ends(record, actual.ids) if model == "cable" else (wanted_nature(record, actual.ids),)
+            places |= dict.fromkeys(natures, record.key)
+        ours = {existing.id for existing in actual.owned.get(model, {}).values()}
+        for row in _candidates(netbox, model, records, actual.ids):
+            existing = existing_of(model, row)
+            there = ends_of(existing.values) if model == "cable" else (nature(model, existing.values),)
+            keys = {places[place] for place in there if place in places} if existing.id not in ours else ()
+            fabric = existing.custom.get(NAME) if existing.custom.get(KEY) else None
+            found += [Conflict(model, key, existing.id, fabric) for key in sorted(keys)]
     return found
 
 

@@ -40,8 +40,9 @@ class Refused:
 class Applied:
     """What NetBox confirmed, object by object.
 
-    `unconfirmed` objects were sent in a request that got no answer; `left` were not sent. `stopped` is what ended
-    the work before its time, or None; `cut` is True when the deadline did.
+    `settled` are the operations that need not be sent again. `unconfirmed` objects were sent in a request that got no
+    answer; `left` were not sent. `stopped` is what ended the work before its time, or None; `cut` is True when the
+    deadline did.
     """
 
     created: Counter[str] = field(default_factory=Counter)
@@ -49,6 +50,7 @@ class Applied:
     marked: Counter[str] = field(default_factory=Counter)
     deleted: Counter[str] = field(default_factory=Counter)
     refused: list[Refused] = field(default_factory=list)
+    settled: list[Operation] = field(default_factory=list)
     unconfirmed: int = 0
     left: int = 0
     requests: int = 0
@@ -171,6 +173,7 @@ class Applier:
             else:
                 done.left -= 1
                 done.deleted[model] += 1
+                done.settled.append(op)
 
     def _without_those_there(self, batch: list[Operation], done: Applied) -> list[Operation]:
         """What is still to be created: the run of another fabric may have made the same shared objects meanwhile.
@@ -183,6 +186,7 @@ class Applier:
         survey_by_key(self.netbox, model, [op.key for op in batch], self.actual)
         rest = [op for op in batch if Ref(model, op.key) not in self.actual.ids]
         done.left -= len(batch) - len(rest)
+        done.settled += [op for op in batch if op not in rest]
         return rest
 
     def _split(self, batch: list[Operation], refusal: NetBoxError, done: Applied) -> None:
@@ -222,7 +226,10 @@ class Applier:
             self._refuse(op, f"NetBox took it, but {text}", done)
         elif not self._tagged(op, existing):
             self._refuse(op, "NetBox took it, but not its tags", done)
-        elif not _extra(op):
+        else:
+            done.settled.append(op)
+            if _extra(op):
+                return
             done.left -= 1
             made = done.marked if isinstance(op, Update) and op.mark else done.updated
             (done.created if isinstance(op, Create) else made)[record.model] += 1

@@ -42,6 +42,7 @@ class Code(StrEnum):
     NETBOX_NOT_READY = "netbox_not_ready"
     PUBLISH_FAILED = "publish_failed"
     BAD_REQUEST = "bad_request"
+    PLAN_MOVED = "plan_moved"
     UNKNOWN_FABRIC = "unknown_fabric"
     NOT_CONFIGURED = "not_configured"
     BAD_SECRET = "bad_secret"  # noqa: S105 - the name of an error
@@ -80,6 +81,9 @@ NATURES: dict[Code, Nature] = {
     Code.NETBOX_NOT_READY: Nature(_N, False, "Run `fabric-sync bootstrap` against this NetBox."),
     Code.PUBLISH_FAILED: Nature(_E, True, "The event could not be published: check the topic and its permissions."),
     Code.BAD_REQUEST: Nature(_C, False, "The request is not a sync request: see docs/events.md."),
+    Code.PLAN_MOVED: Nature(
+        _C, False, "The fabric or NetBox changed since: look at the new plan, `fabric-sync plan NAME`, and apply that."
+    ),
     Code.UNKNOWN_FABRIC: Nature(_C, False, "No cluster of type Hedgehog Fabric has this name in NetBox."),
     Code.NOT_CONFIGURED: Nature(_C, False, "Fill in what is missing on the fabric's cluster in NetBox."),
     Code.BAD_SECRET: Nature(_C, False, "The secret that the fabric names cannot be read from the secret store."),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ MOST_BYTES: Final = 256 * 1024
 
 MOST_ATTEMPTS: Final = 1_000_000
 """A chain of this many runs is no chain of runs."""
+
+_DIGEST = re.compile(r"[0-9a-f]{16}")
 
 _CE_HEADER = "ce-"
 _MESSAGE_PUBLISHED = "google.cloud.pubsub.topic.v1.messagePublished"
@@ -58,7 +61,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class SyncRequest:
-    """A request to sync one fabric. `id` is the event's id, `correlation_id` is the same for a chain of runs."""
+    """A request to sync one fabric. `id` is the event's id, `correlation_id` is the same for a chain of runs.
+
+    `plan` is the digest of the plan that was agreed to: no other is applied.
+    """
 
     fabric: str
     id: str
@@ -66,6 +72,12 @@ class SyncRequest:
     trigger: str = "schedule"
     requested_by: str | None = None
     attempt: int = 1
+    plan: str | None = None
+
+
+def valid_digest(text: object) -> bool:
+    """Whether `text` can be the digest of a plan: 16 hexadecimal digits in lower case."""
+    return isinstance(text, str) and _DIGEST.fullmatch(text) is not None
 
 
 def sync_request(headers: Mapping[str, str], body: bytes) -> SyncRequest:
@@ -86,6 +98,9 @@ def sync_request(headers: Mapping[str, str], body: bytes) -> SyncRequest:
     attempt = data.get("attempt", 1)
     if not isinstance(attempt, int) or isinstance(attempt, bool) or not 1 <= attempt <= MOST_ATTEMPTS:
         raise BadRequestError(f"data.attempt is not a whole number from 1 to {MOST_ATTEMPTS}", fabric, id_)
+    plan = data.get("plan")
+    if plan is not None and not valid_digest(plan):
+        raise BadRequestError("data.plan is not the digest of a plan (16 hexadecimal digits)", fabric, id_)
     texts = {name: data.get(name) for name in ("correlation_id", "trigger", "requested_by")}
     for name, text in texts.items():
         if text is not None and not (isinstance(text, str) and 0 < len(text) <= 200 and text.isprintable()):
@@ -97,6 +112,7 @@ def sync_request(headers: Mapping[str, str], body: bytes) -> SyncRequest:
         trigger=texts["trigger"] or "schedule",
         requested_by=texts["requested_by"],
         attempt=attempt,
+        plan=plan,
     )
 
 
@@ -204,12 +220,16 @@ def request_message(request: SyncRequest, now: datetime | None = None) -> Messag
         "trigger": request.trigger,
         "requested_by": request.requested_by,
         "attempt": request.attempt,
+        "plan": request.plan,
     }
     return _message(request.id, REQUESTED, request.fabric, data, now or datetime.now(UTC))
 
 
-def follow_up(request: SyncRequest) -> SyncRequest:
-    """The request that goes on where this one was cut off: the same chain, the next attempt, an id of its own."""
+def follow_up(request: SyncRequest, left: str | None = None) -> SyncRequest:
+    """The request that goes on where this one was cut off: the same chain, the next attempt, an id of its own.
+
+    Where a plan was agreed to, it goes on with what is `left` of that one (a digest), and with nothing else.
+    """
     return SyncRequest(
         fabric=request.fabric,
         id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"{request.correlation_id}#{request.attempt + 1}")),
@@ -217,6 +237,7 @@ def follow_up(request: SyncRequest) -> SyncRequest:
         trigger="continuation",
         requested_by=request.requested_by,
         attempt=request.attempt + 1,
+        plan=(left or request.plan) if request.plan else None,
     )
 
 

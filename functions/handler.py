@@ -113,7 +113,8 @@ class SyncHandler:
         try:
             if outcome.result is Result.CONTINUED:
                 # Before the outcome: if only one of the two gets through, the work must go on.
-                self.publisher.publish(topics.topic_requests, request_message(follow_up(request)), deadline.reporting())
+                again = request_message(follow_up(request, outcome.plan_left))
+                self.publisher.publish(topics.topic_requests, again, deadline.reporting())
             self.publisher.publish(topics.topic_outcomes, outcome_message(outcome), deadline.reporting())
         except (PublishError, DeadlineExceeded) as failed:
             log.error("the outcome of %s could not be published: %s", outcome.fabric, failed)

@@ -8,10 +8,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from functions.agreed import rest
 from functions.apply import Applied, Refused
 from functions.errors import Code, Problem
 from functions.fields import RELEASE
 from functions.plan import Hold, Plan
+from functions.putback import Mended, mended
 from functions.snapshot import Reading, Snapshot
 from functions.translate import Translation
 
@@ -69,6 +71,8 @@ class Outcome:
     unconfirmed: int = 0
     left: int = 0
     plan_digest: str | None = None
+    plan_left: str | None = None
+    mended: Mended = field(default_factory=Mended)
     insecure_tls: bool = False
 
     @property
@@ -101,8 +105,22 @@ class Outcome:
             "left": self.left,
             "netbox_requests": self.netbox_requests,
             "plan_digest": self.plan_digest,
+            "plan_left": self.plan_left,
+            **self.mended.as_dict(),
             "insecure_tls": self.insecure_tls,
         }
+
+
+def left_of(facts: Facts) -> str | None:
+    """The digest of what is left of a plan that was cut off; None where all was done, or nobody knows what was."""
+    if facts.plan is None or facts.applied is None or not facts.applied.cut or facts.applied.unconfirmed:
+        return None
+    return rest(facts.plan, facts.applied.settled).digest
+
+
+def mended_by(facts: Facts) -> Mended:
+    """Who had moved what was updated, by NetBox's own answers."""
+    return mended(facts.applied.settled) if facts.applied else Mended()
 
 
 def judge(facts: Facts) -> tuple[Result, Problem | None, tuple[str, ...]]:

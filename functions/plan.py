@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from functions.drift import Drift
 from functions.fields import KEY
-from functions.records import Record
+from functions.records import MODELS, Record, Shape
+
+_BY_ID = (Shape.REF, Shape.REFS, Shape.GENERIC, Shape.ENDS)
+"""Shapes whose value in NetBox is the number of another object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Update:
 
     `id` is None for an object that is made in the same run; `extra` parts finish what another operation counts;
     a `mark` tells people that the fabric no longer has the object, and changes nothing else. `last` is the note of
-    what was last applied to it.
+    what was last applied to it. One that steps `aside` makes way for another, and gets its values back in the same run.
     """
 
     record: Record
@@ -56,6 +59,7 @@ class Update:
     extra: bool = False
     last: Mapping[str, str] = field(default_factory=dict)
     mark: bool = False
+    aside: bool = False
 
     @property
     def adopts(self) -> bool:
@@ -139,18 +143,35 @@ class Plan:
         return sum(map(len, (self.creates, self.updates, self.marks, self.deletes, self.later)))
 
     @property
-    def digest(self) -> str:
-        """Identifies the plan by what it does, not by NetBox's ids or the clock: 16 hexadecimal digits."""
+    def operations(self) -> dict[str, str]:
+        """Each operation, as `<verb> <model> <key>`, with 12 hexadecimal digits of what it does.
+
+        That is what it writes and the plain values that it overwrites, not NetBox's ids or the clock.
+        """
         gone = [*(delete.stale for delete in self.deletes), *self.later]
-        ops = [
-            *(["create", c.model, c.key, _plain(c.record), sorted(c.record.tags)] for c in self.creates),
-            *(["update", u.model, u.key, _changed(u), sorted(u.tags or ())] for u in self.updates),
-            *(["stale", s.model, s.key] for s in self.stale),
-            *(["mark", u.model, u.key] for u in self.marks),
-            *(["delete", s.model, s.key] for s in gone),
+        doings: list[tuple[str, Create | Update | Stale, Sequence[object]]] = [
+            *(("create", c, [_plain(c.record), sorted(c.record.tags)]) for c in self.creates),
+            *(("update", u, [_wanted(u), _overwritten(u), sorted(u.tags or ())]) for u in self.updates),
+            *(("stale", s, []) for s in self.stale),
+            *(("mark", u, []) for u in self.marks),
+            *(("delete", s, []) for s in gone),
         ]
-        text = json.dumps(sorted(ops, key=lambda op: op[:3]), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return {f"{verb} {op.model} {op.key}": _sum(doing, 12) for verb, op, doing in doings}
+
+    @property
+    def digest(self) -> str:
+        """Identifies the plan by its operations: 16 hexadecimal digits."""
+        return digest_of(self.operations)
+
+
+def digest_of(operations: Mapping[str, str]) -> str:
+    """The digest of the plan that has these operations."""
+    return _sum(operations, 16)
+
+
+def _sum(content: object, digits: int) -> str:
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:digits]
 
 
 def _plain(record: Record) -> dict[str, str]:
@@ -159,6 +180,15 @@ def _plain(record: Record) -> dict[str, str]:
     return {name: str(value) for name, value in {**record.custom, **fields}.items()}
 
 
-def _changed(update: Update) -> dict[str, str]:
+def _wanted(update: Update) -> dict[str, str]:
     wanted = _plain(update.record)
     return {change.field: wanted.get(change.field, str(change.after)) for change in update.changes}
+
+
+def _overwritten(update: Update) -> dict[str, Any]:
+    fields = MODELS[update.model].fields
+    return {
+        change.field: change.before
+        for change in update.changes
+        if change.field not in fields or fields[change.field].shape not in _BY_ID
+    }

@@ -15,13 +15,13 @@ from functions.actual import Actual
 from functions.adopt import adopt
 from functions.apply import Applied, Applier
 from functions.compare import compare
-from functions.errors import Side, SyncStopped, problem_of
+from functions.errors import Code, Problem, Side, SyncStopped, problem_of
 from functions.events import SyncRequest
 from functions.fabric import DeletePolicy, Fabric
 from functions.fields import STALE_TAG
 from functions.guard import Source, permit
 from functions.observe import observe
-from functions.outcome import Facts, Outcome, judge, kinds_of, objects_of
+from functions.outcome import Facts, Outcome, judge, kinds_of, left_of, mended_by, objects_of
 from functions.pace import Pace
 from functions.plan import Plan
 from functions.records import Ref
@@ -122,7 +122,13 @@ class Run:
         return fabric, actual, plan
 
     def apply(self, netbox: NetBox, fabric: Fabric, actual: Actual, plan: Plan) -> Applied:
-        """Write the plan, as far as the deadline allows."""
+        """Write the plan, as far as the deadline allows; raises `SyncStopped` when another one was agreed to.
+
+        A plan with nothing to write is as good as any: a request that comes again finds its work done.
+        """
+        if (agreed := self.request.plan) not in (None, plan.digest) and len(plan):
+            text = f"the plan {agreed} is not what there is to do any more: that is {plan.digest} ({len(plan)} objects)"
+            raise SyncStopped(Problem(Code.PLAN_MOVED, text))
         allowed = permit(plan.deletes, actual.owned, fabric.name) if plan.deletes else None
         applier = Applier(netbox, actual, fabric.name, Pace(self.batch), on_batch=self._tell_batch, permit=allowed)
         applied = applier.apply(plan)
@@ -201,7 +207,9 @@ def outcome_of(run: Run, started_at: datetime, requests: int) -> Outcome:
         refused=tuple(facts.applied.refused) if facts.applied else (),
         unconfirmed=facts.applied.unconfirmed if facts.applied else 0,
         left=facts.applied.left if facts.applied else 0,
-        plan_digest=facts.plan.digest if facts.plan else None,
+        plan_digest=facts.plan.digest if facts.plan is not None else None,
+        plan_left=left_of(facts),
+        mended=mended_by(facts),
         insecure_tls=facts.insecure_tls,
     )
 
@@ -209,9 +217,10 @@ def outcome_of(run: Run, started_at: datetime, requests: int) -> Outcome:
 def record(run: Run, netbox: NetBox, outcome: Outcome) -> None:
     """Write the result to the fabric's cluster, where it is another one than before: no change, no write.
 
-    What fails here is logged; the outcome event carries the result all the same.
+    What fails here is logged; the outcome event carries the result all the same. That a plan was refused says
+    nothing of the fabric, and is not written.
     """
-    if run.cluster is None:
+    if run.cluster is None or (outcome.problem and outcome.problem.code is Code.PLAN_MOVED):
         return
     before = run.cluster.get("custom_fields") or {}
     error = f"{outcome.problem.code}: {outcome.problem.text}\n{outcome.problem.nature.hint}" if outcome.problem else ""

@@ -48,7 +48,7 @@ def waves(plan: Plan) -> list[list[Operation]]:
         return 1 + max(map(height, alike)) if alike else 0
 
     grouped: dict[tuple[_Stage, int, int, bool], list[Operation]] = {}
-    for late, op in _parts(plan):
+    for late, op in parts(plan):
         stage = _Stage.LATE if late else _Stage.WRITING
         at = (stage, order[op.model], 0 if late else depth(op.record), isinstance(op, Create))
         grouped.setdefault(at, []).append(op)
@@ -60,7 +60,7 @@ def waves(plan: Plan) -> list[list[Operation]]:
     return [grouped[at] for at in sorted(grouped)]
 
 
-def _parts(plan: Plan) -> Iterator[tuple[bool, Create | Update]]:
+def parts(plan: Plan) -> Iterator[tuple[bool, Create | Update]]:
     """Every operation, parted into what can go in its turn and what must wait (True) for later models."""
     for update in plan.updates:
         fields = MODELS[update.record.model].fields

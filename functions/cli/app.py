@@ -5,6 +5,8 @@ from __future__ import annotations
 import getpass
 import json
 import uuid
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -42,6 +44,9 @@ def _fabric_name(name: str) -> str:
 
 Name = Annotated[str, typer.Argument(callback=_fabric_name, help="The fabric's name.", metavar="NAME")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Seconds = Annotated[
+    float | None, typer.Option(min=1.0, max=3600.0, metavar="S", help="Seconds to take (FABRIC_SYNC_DEADLINE_S).")
+]
 
 
 @app.command()
@@ -117,29 +122,77 @@ def status(
 
 
 @app.command(epilog=EXIT_CODES)
+def plan(
+    name: Name,
+    as_json: AsJson = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", dir_okay=False, metavar="FILE", help="Write the plan as JSON to a file, too."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Show every row, not the first of each part.")] = False,
+    deadline: Seconds = None,
+) -> None:
+    """Show what a sync would write, field by field, with a client that cannot write.
+
+    The digest at the top is what `sync --plan` takes. Exit code 3 when the plan is incomplete.
+    """
+    from functions.cli import show, shown
+    from functions.cli.surroundings import settings_here
+    from functions.cli.watch import watched
+
+    settings = settings_here(needs=("secrets",), quiet=as_json)
+    with watched(name) as listen:
+        told, left = _plan(settings, _run(name, settings, _ends(settings, deadline), listen))
+    if "digest" in told:
+        try:
+            shown.keep(told)
+        except (OSError, RuntimeError) as full:  # a RuntimeError where the user has no home
+            typer.echo(f"the plan is not kept here, so what moves until it is applied cannot be told: {full}", err=True)
+        if out:
+            shown.write(out, told)
+    if as_json:
+        typer.echo(json.dumps(told, indent=2, default=str))
+    else:
+        view = show.plan(told, None if everything else show.MOST_ROWS) if "digest" in told else show.outcome(told)
+        show.console().print(view)
+    raise typer.Exit(left)
+
+
+@app.command(epilog=EXIT_CODES)
 def sync(
     name: Name,
-    plan: Annotated[bool, typer.Option("--plan", help="Show what would be written, and write nothing.")] = False,
-    as_json: AsJson = False,
-    deadline: Annotated[
-        float | None, typer.Option(min=1.0, max=3600.0, metavar="S", help="Seconds to take (FABRIC_SYNC_DEADLINE_S).")
+    plan: Annotated[
+        str | None,
+        typer.Option(
+            "--plan",
+            metavar="DIGEST|FILE",
+            help="Apply the plan that was shown (its digest, or its file), or nothing: refused when the world moved.",
+        ),
     ] = None,
+    as_json: AsJson = False,
+    deadline: Seconds = None,
 ) -> None:
     """Sync one fabric into NetBox, here and now, under a hard deadline.
 
     The same run as the deployed function's; no outcome event is published.
     """
+    from functions.cli import show, shown
     from functions.cli.surroundings import settings_here
     from functions.cli.watch import watched
-    from infra.deadline import Deadline
 
+    digest, operations = None, None
+    if plan is not None:
+        try:
+            digest, operations = shown.agreed(name, plan)
+        except shown.UnusablePlanError as unusable:
+            raise typer.BadParameter(str(unusable), param_hint="--plan") from unusable
     settings = settings_here(needs=("secrets",), quiet=as_json)
-    seconds = deadline or settings.deadline_s
-    ends = Deadline.after(seconds, reserve=min(settings.reserve_s, seconds / 5))
     with watched(name) as listen:
-        act = _plan if plan else _sync
-        told, left = act(settings, _run(name, settings, ends, listen))
-    _show(told, as_json, plan=plan)
+        told, left = _sync(settings, _run(name, settings, _ends(settings, deadline), listen, digest), operations)
+    if as_json:
+        typer.echo(json.dumps(told, indent=2, default=str))
+    else:
+        show.console().print(show.outcome(told))
     raise typer.Exit(left)
 
 
@@ -151,36 +204,53 @@ def show_settings() -> None:
     typer.echo(str(settings_here()))
 
 
-def _run(name: str, settings: Settings, deadline: Deadline, listen: Listener) -> Run:
+def _ends(settings: Settings, seconds: float | None) -> Deadline:
+    from infra.deadline import Deadline
+
+    seconds = seconds or settings.deadline_s
+    return Deadline.after(seconds, reserve=min(settings.reserve_s, seconds / 5))
+
+
+def _run(name: str, settings: Settings, deadline: Deadline, listen: Listener, plan: str | None = None) -> Run:
     from functions.events import SyncRequest
     from functions.sync import Run
     from infra.secrets import open_secrets
 
     id_ = str(uuid.uuid4())
-    request = SyncRequest(name, id_, id_, trigger="cli", requested_by=getpass.getuser())
+    request = SyncRequest(name, id_, id_, trigger="cli", requested_by=getpass.getuser(), plan=plan)
     secrets = open_secrets(settings.secrets or "", settings.secret_prefix)
     return Run(request, secrets, deadline, settings.batch, listen=listen)
 
 
-def _sync(settings: Settings, run: Run) -> tuple[dict[str, Any], Exit]:
+def _sync(settings: Settings, run: Run, operations: Mapping[str, str] | None) -> tuple[dict[str, Any], Exit]:
+    """The outcome as JSON; where a plan was refused, with what moved since it was shown (null where nobody knows)."""
+    from functions.agreed import moved
     from functions.cli.surroundings import open_netbox
+    from functions.errors import Code
     from functions.sync import sync as sync_fabric
 
     with open_netbox(settings, run.deadline) as netbox:
         outcome = sync_fabric(run, netbox)
-    return outcome.as_dict(), exit_of(outcome.result)
+    told = outcome.as_dict()
+    if outcome.problem and outcome.problem.code is Code.PLAN_MOVED and run.facts.plan is not None:
+        told["moved"] = None if operations is None else moved(operations, run.facts.plan.operations).as_dict()
+    return told, exit_of(outcome.result)
 
 
 def _plan(settings: Settings, run: Run) -> tuple[dict[str, Any], Exit]:
     """The plan as JSON; what stops it is told as the outcome of a sync would tell it."""
     from datetime import UTC, datetime
 
+    from functions.adopt import conflicts
     from functions.cli.preview import preview
     from functions.cli.surroundings import open_reader
+    from functions.forecast import Reading, forecast
     from functions.sync import EXPECTED, outcome_of
+    from infra.deadline import DeadlineExceeded
 
     started_at = datetime.now(UTC)
     with open_reader(settings, run.deadline) as netbox:
+        before = run.deadline.left()
         try:
             planned = run.plan(netbox)
         except EXPECTED as error:
@@ -189,18 +259,15 @@ def _plan(settings: Settings, run: Run) -> tuple[dict[str, Any], Exit]:
         if planned is None:
             outcome = outcome_of(run, started_at, netbox.requests)
             return outcome.as_dict(), exit_of(outcome.result)
-    fabric, actual, plan = planned
-    told = preview(fabric.name, plan, actual, run.facts)
+        fabric, actual, plan = planned
+        reading = Reading(before - run.deadline.left(), netbox.requests)
+        try:
+            there = conflicts(netbox, plan.creates, actual)
+        except DeadlineExceeded:
+            there = None
+    expected = forecast(plan, reading, settings.deadline_s - settings.reserve_s, batch=settings.batch)
+    told = preview(fabric.name, plan, actual, run.facts, expected, there)
     return told, Exit.INCOMPLETE if told["reasons"] else Exit.SUCCEEDED
-
-
-def _show(told: dict[str, Any], as_json: bool, *, plan: bool) -> None:
-    from functions.cli import show
-
-    if as_json:
-        typer.echo(json.dumps(told, indent=2, default=str))
-    else:
-        show.console().print(show.plan(told) if plan and "digest" in told else show.outcome(told))
 
 
 def _status(row: Row, url: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rich.text import Text
 from functions.bootstrap import Did, Step
 
 MOST_ROWS: Final = 40
-"""Rows of a long list at a terminal; `--json` has them all."""
+"""Rows of a long list at a terminal; `--json` has them all, and `plan --all` shows them."""
 
 COLOURS: Final = {
     "succeeded": "green",
@@ -25,7 +25,7 @@ COLOURS: Final = {
 """Result → colour."""
 
 _COUNTS: Final = ("created", "updated", "marked", "deleted", "unchanged", "refused", "held", "waiting", "stale")
-_PLAN_COUNTS: Final = ("create", "update", "mark", "delete", "held", "waiting", "stale", "unchanged")
+_PLAN_COUNTS: Final = ("create", "adopt", "update", "mark", "delete", "held", "waiting", "stale", "unchanged")
 
 
 def console() -> Console:
@@ -78,8 +78,9 @@ def outcome(told: Mapping[str, Any]) -> RenderableType:
         parts.append(Text("warning: the fabric's TLS certificate was not verified", style="yellow"))
     parts += lines(told["reasons"], told["reasons_total"], "because ")
     if told["objects"]:
-        rows = [(model, *(row.get(name, "") for name in _COUNTS)) for model, row in told["objects"].items()]
-        parts.append(grid(("In NetBox", *_COUNTS), rows))
+        parts.append(_counted(told["objects"], _COUNTS))
+    parts += _drift(told)
+    parts += _moved(told)
     if told["kinds"]:
         read = sum(1 for kind in told["kinds"].values() if kind["reading"] == "complete")
         objects = sum(kind["objects"] for kind in told["kinds"].values())
@@ -88,39 +89,105 @@ def outcome(told: Mapping[str, Any]) -> RenderableType:
         parts.append(Text(f"{told['unconfirmed']} objects were sent and not confirmed: the next run looks again"))
     if told["result"] == "continued":
         parts.append(Text("hint: run it again to go on; what is written is not written twice"))
+        if left := told["plan_left"]:
+            parts.append(Text(f"hint: what is left of this plan, and nothing else, is applied by --plan {left}"))
     return Group(*parts)
 
 
-def plan(told: Mapping[str, Any]) -> RenderableType:
-    """A plan: counts by model, then each change field by field."""
+def _counted(counts: Mapping[str, Mapping[str, int]], names: Sequence[str]) -> RenderableType:
+    """Counts by model, without the columns that have none."""
+    names = [name for name in names if any(row.get(name) for row in counts.values())]
+    return grid(("In NetBox", *names), [(model, *(row.get(n, "") for n in names)) for model, row in counts.items()])
+
+
+def _drift(told: Mapping[str, Any]) -> list[RenderableType]:
+    """Who had moved what was updated, what of people's edits was put back, and what was taken over."""
+    parts: list[RenderableType] = []
+    if moved := [f"{_WHO[who]} {count}" for who, count in told["drift"].items() if count]:
+        parts.append(Text(f"fields that were updated, by who had moved them: {', '.join(moved)}", style="dim"))
+    rows = [
+        (one["model"], one["key"], name, _WHO[who]) for one in told["put_back"] for name, who in one["fields"].items()
+    ]
+    parts += _listed(f"edited in NetBox, and put back ({told['put_back_total']})", _EDITED, rows, None)
+    adopted = [(one["model"], one["key"]) for one in told["adopted"]]
+    return parts + _listed(f"adopted ({told['adopted_total']})", _THING, adopted, None)
+
+
+def _moved(told: Mapping[str, Any]) -> list[RenderableType]:
+    """What moved since the plan was shown that was now refused."""
+    if "moved" not in told:
+        return []
+    if told["moved"] is None:
+        return [Text("what moved cannot be told: the plan that was agreed to is not kept here (`plan` keeps the last)")]
+    rows = [(how, *op.split(" ", 2)) for how, ops in told["moved"].items() for op in ops]
+    return _listed("moved since the plan was shown", ("How", "Verb", "Model", "Key"), rows, MOST_ROWS)
+
+
+_WHO: Final = {
+    "fabric_moved": "fabric",
+    "netbox_edited": "people in NetBox",
+    "both": "both",
+    "unknown": "unknown",
+}
+"""Direction of a drift → who moved."""
+
+_THING: Final = ("Model", "Key")
+_EDITED: Final = (*_THING, "Field", "Who moved")
+_CHANGED: Final = (*_THING, "Field", "Now", "Then", "Who moved")
+
+
+def plan(told: Mapping[str, Any], most: int | None = MOST_ROWS) -> RenderableType:
+    """A plan: counts by model, what it will take, then each change field by field; `most` rows of each part."""
     head = Text.assemble((told["fabric"], "bold"), f": {told['writes']} objects would be written, digest ")
     parts: list[RenderableType] = [head.append(told["digest"], style="bold")]
     if told["counts"]:
-        rows = [(model, *(row.get(name, "") for name in _PLAN_COUNTS)) for model, row in told["counts"].items()]
-        parts.append(grid(("In NetBox", *_PLAN_COUNTS), rows))
+        parts.append(_counted(told["counts"], _PLAN_COUNTS))
     parts += lines(told["reasons"], len(told["reasons"]), "incomplete: ")
-    parts += _listed("would be created", ("Model", "Key", "Fields"), [_created(one) for one in told["creates"]])
-    parts += _listed("would be changed", ("Model", "Key", "Field", "Now", "Then"), _changes(told["updates"]))
-    parts += _listed("held by its tag", ("Model", "Key", "Field", "Now", "Then"), _changes(told["held"]))
+    adopted = [one for one in told["updates"] if one["adopts"]]
+    changed = [one for one in told["updates"] if not one["adopts"]]
+    created = [_created(one) for one in told["creates"]]
+    parts += _listed("would be created", (*_THING, "Fields"), created, most)
+    parts += _listed("of people, would be adopted", _CHANGED, _changes(adopted), most)
+    parts += _listed("would be changed", _CHANGED, _changes(changed), most)
+    parts += _listed("held by its tag", _CHANGED, _changes(told["held"]), most)
     for title, name in (
         ("no longer in the fabric, would be marked", "marks"),
         ("would be deleted", "deletes"),
         ("marked before, and kept for now", "waiting"),
     ):
-        parts += _listed(title, ("Model", "Key"), [(one["model"], one["key"]) for one in told[name]])
+        parts += _listed(title, _THING, [(one["model"], one["key"]) for one in told[name]], most)
     held = [(one["model"], one["key"], one["reason"], one["release"] or "") for one in told["stale_held"]]
-    parts += _listed("no longer in the fabric, and held", ("Model", "Key", "Why", "Release mark"), held)
-    if not told["writes"]:
-        parts.append(Text("nothing would be written"))
+    parts += _listed("no longer in the fabric, and held", (*_THING, "Why", "Release mark"), held, most)
+    there = [(one["model"], one["key"], one["id"], one["fabric"] or "people") for one in told["conflicts"] or ()]
+    title = "something is there already, and NetBox may refuse ours"
+    parts += _listed(title, (*_THING, "NetBox id", "Whose"), there, most)
+    if told["conflicts"] is None:
+        parts.append(Text("there was no time to look for conflicts"))
+    parts += [Text(), *_forecast(told)] if told["writes"] else [Text("nothing would be written")]
     return Group(*parts)
 
 
-def _listed(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[RenderableType]:
+def _forecast(told: Mapping[str, Any]) -> list[RenderableType]:
+    expected, name = told["forecast"], told["fabric"]
+    kinds = f"{expected['requests']} requests ({expected['reads']} to read, {expected['writes']} to write"
+    kinds += f", {expected['looks']} to look again)" if expected["looks"] else ")"
+    count = expected["invocations"]
+    runs = "more time than one invocation has" if count is None else f"{count} invocation{'s' if count != 1 else ''}"
+    return [
+        Text(f"likely to take {runs}, {kinds} and {expected['seconds']:.0f} s"),
+        Text(f"predicted: {expected['basis']}", style="dim"),
+        Text(f"to apply exactly this: fabric-sync sync {name} --plan {told['digest']}"),
+    ]
+
+
+def _listed(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], most: int | None
+) -> list[RenderableType]:
     if not rows:
         return []
-    parts: list[RenderableType] = [Text(), grid(columns, rows[:MOST_ROWS], title=title)]
-    if len(rows) > MOST_ROWS:
-        parts.append(Text(f"… and {len(rows) - MOST_ROWS} more (--json shows all)", style="dim"))
+    parts: list[RenderableType] = [Text(), grid(columns, rows[:most], title=title)]
+    if most is not None and len(rows) > most:
+        parts.append(Text(f"… and {len(rows) - most} more (--all and --json show them)", style="dim"))
     return parts
 
 
@@ -131,9 +198,12 @@ def _created(one: Mapping[str, Any]) -> tuple[str, str, str]:
 def _changes(updates: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for one in updates:
-        changes = [(change["field"], _value(change["before"]), _value(change["after"])) for change in one["changes"]]
+        changes = [
+            (change["field"], _value(change["before"]), _value(change["after"]), _WHO[change["drift"]])
+            for change in one["changes"]
+        ]
         if one["tags"] is not None:
-            changes.append(("tags", "", _value(one["tags"])))
+            changes.append(("tags", "", _value(one["tags"]), ""))
         rows += [(one["model"], one["key"], *change) for change in changes]
     return rows
 
