@@ -245,15 +245,16 @@ def test_a_fabric_that_is_switched_off_is_skipped_and_left_alone(world: World) -
     assert "switched off" in outcome["reasons"][0]
 
 
-def test_what_the_fabric_no_longer_has_is_told_and_kept(world: World) -> None:
+def test_what_the_fabric_no_longer_has_is_marked_and_kept(world: World) -> None:
     cluster = world.fabrics["wrapped"].cluster
     cluster.delete("Connection", "server-1--unbundled")
     world.request("wrapped", "stale")
     outcome = world.ends("chain-stale")[-1]
-    assert outcome["result"] == "incomplete"
-    assert outcome["objects"]["cable"]["stale"] == 1
+    assert outcome["result"] == "succeeded"
+    assert outcome["objects"]["cable"] == {"unchanged": 1, "stale": 1, "marked": 1}
     with opened(world.netbox) as netbox:
         assert netbox.count("dcim/cables", {"cf_fabric_name": "wrapped"}) == 2
+        assert netbox.count("dcim/cables", {"cf_fabric_name": "wrapped", "tag": "fabric-stale"}) == 1
 
 
 def test_the_log_holds_no_credential(world: World) -> None:
