@@ -102,6 +102,9 @@ OBJECTS: tuple[Any, ...] = (
     connection("static", staticExternal={"withinVPC": "vpc-1", "link": {"switch": {
         "port": "leaf-01/E1/15", "ip": "10.7.0.5/24", "vlan": 1005, "nextHop": "10.7.0.1", "subnets": ["10.99.0.0/24"],
     }}}),
+    connection("static-2", staticExternal={"link": {"switch": {
+        "port": "leaf-01/E1/16", "ip": "10.6.0.5/24", "vlan": 1006, "nextHop": "10.6.0.1", "subnets": ["10.98.0.0/24"],
+    }}}),
     thing("VPC", "vpc-1", VPC),
     thing("VPC", "vpc-2", {"subnets": {"a": {"subnet": "10.0.4.0/24", "vlan": 1003}}}),
     thing("VPC", "vpc-3", {"subnets": {"a": {"subnet": "10.0.5.0/24", "vlan": 1004, "hostBGP": True}}}),
