@@ -12,6 +12,7 @@ from functions.forecast import Forecast
 from functions.outcome import Facts, gaps, told
 from functions.plan import Plan, Stale, Update
 from functions.records import Ref
+from functions.rows import NOTHING
 
 
 def preview(
@@ -54,7 +55,7 @@ def preview(
             {
                 "model": op.record.model,
                 "key": op.record.key,
-                "fields": {name: _plain(value) for name, value in op.record.fields.items() if value not in (None, "")},
+                "fields": {name: _plain(value) for name, value in op.record.fields.items() if value not in NOTHING},
                 "custom_fields": dict(op.record.custom),
                 "tags": sorted(op.record.tags),
             }

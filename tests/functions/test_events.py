@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -148,6 +149,8 @@ NAMED = {
     "a structured event whose data is a text": (JSON, json.dumps({**STRUCTURED, "data": "x"}).encode()),
     "too much, by its headers": (CE, b" " * (MOST_BYTES + 1)),
     "an attempt in words": (CE, json.dumps({**DATA, "attempt": "two"}).encode()),
+    "a plan that is no digest": (CE, json.dumps({**DATA, "plan": "the one of yesterday"}).encode()),
+    "a plan that is a number": (CE, json.dumps({**DATA, "plan": 1234567890123456}).encode()),
     "attempt zero": (CE, json.dumps({**DATA, "attempt": 0}).encode()),
     "attempt true": (CE, json.dumps({**DATA, "attempt": True}).encode()),
     "attempt infinity": (CE, json.dumps({**DATA, "attempt": float("inf")}).encode()),
@@ -248,11 +251,14 @@ def unwrapped(message: Message) -> tuple[dict[str, str], bytes]:
 printable = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=40)
 
 
-@given(printable, printable, printable, st.none() | printable, st.integers(1, 999))
+digests = st.text("0123456789abcdef", min_size=16, max_size=16)
+
+
+@given(printable, printable, printable, st.none() | printable, st.integers(1, 999), st.none() | digests)
 def test_a_request_survives_both_ways_of_pub_sub(
-    id_: str, correlation_id: str, trigger: str, requested_by: str | None, attempt: int
+    id_: str, correlation_id: str, trigger: str, requested_by: str | None, attempt: int, plan: str | None
 ) -> None:
-    request = SyncRequest("lab-1", id_, correlation_id, trigger, requested_by, attempt)
+    request = SyncRequest("lab-1", id_, correlation_id, trigger, requested_by, attempt, plan)
     message = request_message(request)
     assert sync_request(*unwrapped(message)) == request
     assert sync_request(JSON, pushed(message.data, dict(message.attributes))) == request
@@ -281,3 +287,10 @@ def test_the_next_request_of_a_chain_has_one_id_however_often_it_is_made() -> No
     assert first == again
     assert (first.attempt, first.correlation_id, first.trigger) == (3, "c-1", "continuation")
     assert len({WANTED.id, first.id, follow_up(first).id}) == 3
+
+
+def test_a_chain_that_was_agreed_to_goes_on_with_what_is_left_and_never_without_a_plan() -> None:
+    agreed, left = replace(WANTED, plan="a" * 16), "b" * 16
+    assert follow_up(agreed, left).plan == left
+    assert follow_up(agreed, None).plan == agreed.plan
+    assert follow_up(WANTED, left).plan is None
