@@ -1,25 +1,28 @@
-"""Pure: which stale objects are in the way of what the fabric has now. NetBox takes one cable on a port, and no two
-ranges that overlap, so these cannot wait for their grace."""
+"""Pure: which stale objects are in the way of what the fabric has now. NetBox takes one cable on a port, one
+object with a name, a number or an address, and no two ranges that overlap: these cannot wait for their grace."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Address, IPv6Address, ip_interface
-from typing import Any
+from typing import Any, Final
 
-from functions.actual import Actual, Existing
+from functions.actual import Actual
 from functions.compare import ends_of, wanted_ends
+from functions.needs import parts, users
+from functions.places import UNIQUE, Span, overlap, placed, places_of
 from functions.plan import Create, Plan, Stale, Update
-from functions.records import Record, Ref, Shape
+from functions.records import MODELS, Record, Ref, Shape
 from functions.rows import comparable
 
-type Span = tuple[IPv4Address | IPv6Address, IPv4Address | IPv6Address]
+NUMBERED: Final = frozenset({"vlan", "prefix", "ip_address"})
+"""The models of which an object may have to give up its number at once; a name can wait until its owner is gone."""
 
 
 def superseded(plan: Plan, actual: Actual) -> dict[Stale, str]:
     """The stale objects of `plan` that are in the way of one of its own creates or updates: each with whose way."""
     ports = dict(_ports(plan, actual))
     ranges = [(op.key, wanted) for op in _written(plan, "ip_range") if (wanted := _wanted_span(op.record, actual))]
+    taken = {place: op.key for op in _moved(plan) for place in places_of(op.model, _values(op.record, actual))}
     found: dict[Stale, str] = {}
     for stale in plan.stale:
         existing = actual.owned.get(stale.model, {}).get(stale.key)
@@ -28,18 +31,50 @@ def superseded(plan: Plan, actual: Actual) -> dict[Stale, str]:
         if stale.model == "cable":
             whose = next((ports[port] for port in sorted(ends_of(existing.values)) if port in ports), None)
         elif stale.model == "ip_range":
-            there = _span(existing)
-            whose = next((key for key, wanted in ranges if there and _overlap(wanted, there)), None)
+            there = placed(existing.values.get("vrf"), existing.values)
+            whose = next((key for key, wanted in ranges if there and overlap(wanted, there)), None)
+        elif stale.model in NUMBERED:
+            whose = next((taken[place] for place in places_of(stale.model, existing.values) if place in taken), None)
         else:
             continue
         if whose is not None:
             found[stale] = whose
-    return found
+    return found | _with_parts(found, plan, actual)
+
+
+def _with_parts(found: Mapping[Stale, str], plan: Plan, actual: Actual) -> dict[Stale, str]:
+    """What must be gone before the `found` ones, where the fabric no longer has it either (a VLAN's termination)."""
+    used = users(actual.owned)
+    gone = {(s.model, s.id): s for s in plan.stale}
+    more: dict[Stale, str] = {}
+    queue = list(found.items())
+    while queue:
+        stale, whose = queue.pop()
+        for place in parts((stale.model, stale.id), used):
+            part = gone.get(place)
+            if part is not None and part not in found and part not in more:
+                more[part] = whose
+                queue.append((part, whose))
+    return more
 
 
 def _written(plan: Plan, model: str) -> Iterator[Create | Update]:
     yield from (op for op in plan.creates if op.model == model)
     yield from (op for op in plan.updates if op.model == model)
+
+
+def _moved(plan: Plan) -> Iterator[Create | Update]:
+    """What gets a place that it did not have: a name, a number or an address."""
+    yield from plan.creates
+    for op in plan.updates:
+        names = {name for unique in UNIQUE.get(op.model, ()) for name in unique}
+        if any(change.field in names for change in op.changes):
+            yield op
+
+
+def _values(record: Record, actual: Actual) -> dict[str, Any]:
+    fields = MODELS[record.model].fields
+    return {name: comparable(value, fields[name].shape, actual.ids) for name, value in record.fields.items()}
 
 
 def _ports(plan: Plan, actual: Actual) -> Iterator[tuple[int, str]]:
@@ -56,23 +91,4 @@ def _wanted_span(record: Record, actual: Actual) -> tuple[Any, Span] | None:
     start, end = record.fields.get("start_address"), record.fields.get("end_address")
     vrf = record.fields.get("vrf")
     place = comparable(vrf, Shape.REF, actual.ids) if isinstance(vrf, Ref) else vrf
-    return _placed(place, {"start_address": start, "end_address": end})
-
-
-def _span(existing: Existing) -> tuple[Any, Span] | None:
-    return _placed(existing.values.get("vrf"), existing.values)
-
-
-def _placed(vrf: Any, values: Mapping[str, Any]) -> tuple[Any, Span] | None:
-    try:
-        start, end = (ip_interface(str(values.get(name))).ip for name in ("start_address", "end_address"))
-    except ValueError:
-        return None
-    return vrf, (start, end)
-
-
-def _overlap(one: tuple[Any, Span], other: tuple[Any, Span]) -> bool:
-    (vrf, (start, end)), (other_vrf, (other_start, other_end)) = one, other
-    if vrf != other_vrf or start.version != other_start.version:
-        return False
-    return int(start) <= int(other_end) and int(other_start) <= int(end)
+    return placed(place, {"start_address": start, "end_address": end})

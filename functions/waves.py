@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from enum import IntEnum
 
+from functions.places import untangled
 from functions.plan import Change, Create, Delete, Plan, Update
 from functions.records import MODELS, Record, Ref
 from functions.rows import references
@@ -31,7 +32,8 @@ def waves(plan: Plan) -> list[list[Operation]]:
     """The plan's operations, alike ones together.
 
     Models go in the order of `MODELS`; inside a model, what refers to another new object of it goes one step later
-    (a port after the LAG it joins). What changes goes before what is new: a cable may have to free a port first.
+    (a port after the LAG it joins). What changes goes before what is new: a cable may have to free a port first. And
+    who holds what another is to have steps aside before that.
     Late fields (a device's primary address) come when what they refer to is there. Deletes go last of all and in
     reverse: parts before ports, members before LAGs, ports before devices; but first what is in the way.
     """
@@ -48,7 +50,10 @@ def waves(plan: Plan) -> list[list[Operation]]:
         return 1 + max(map(height, alike)) if alike else 0
 
     grouped: dict[tuple[_Stage, int, int, bool], list[Operation]] = {}
-    for late, op in parts(plan):
+    aside, updates = untangled(plan.updates)
+    for first in aside:
+        grouped.setdefault((_Stage.WRITING, order[first.model], -1, False), []).append(first)
+    for late, op in parts(replace(plan, updates=updates)):
         stage = _Stage.LATE if late else _Stage.WRITING
         at = (stage, order[op.model], 0 if late else depth(op.record), isinstance(op, Create))
         grouped.setdefault(at, []).append(op)
