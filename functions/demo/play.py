@@ -163,9 +163,7 @@ _COUNTED: Final = {"devices": "dcim/devices", "interfaces": "dcim/interfaces", "
 
 
 def _stay(console: Console) -> None:
-    console.print(
-        "\nIn another terminal: `fabric-sync status`, `fabric-sync sync mesh`, `fabric-sync plan clos`."
-    )
+    console.print("\nIn another terminal: `fabric-sync status`, `fabric-sync sync mesh`, `fabric-sync plan clos`.")
     console.print("It stays up until Ctrl-C.")
     try:
         threading.Event().wait()
