@@ -234,29 +234,6 @@ def test_the_last_tag_of_ours_can_be_taken_away(ready: ServedNetBox) -> None:
         assert row["tags"] == []
 
 
-def test_what_is_shared_and_was_made_by_another_fabric_meanwhile_is_no_refusal(ready: ServedNetBox) -> None:
-    maker = Record("manufacturer", "twins", {"name": "Twins", "slug": "twins"})
-    other = Record("manufacturer", "later", {"name": "Later", "slug": "later"})
-    kind = Record(
-        "device_type",
-        "twin",
-        {"manufacturer": Ref("manufacturer", "twins"), "model": "Twin", "slug": "twin", "u_height": 1.0},
-    )
-    with opened(ready) as netbox:
-        first, second = with_fabric(netbox, "first"), with_fabric(netbox, "second")
-        records = [maker, other, *SHARED, kind, device("second", "leaf", device_type=Ref("device_type", "twin"))]
-        shared = {ref for record in records for ref in references(record) if MODELS[ref.model].shared}
-        actual = survey(netbox, second, shared)
-        plan = compare(records, actual, "second", frozenset({"device"}))
-        boxes = [*SHARED, maker, kind, device("first", "leaf", device_type=Ref("device_type", "twin"))]
-        assert synced(netbox, first, boxes).refused == []
-        done = Applier(netbox, actual, "second").apply(plan)
-        assert (done.refused, done.stopped, done.left) == ([], None, 0)
-        assert (done.created["manufacturer"], done.created["device_type"], done.created["device"]) == (1, 0, 1)
-        (row,) = netbox.read("dcim/devices", {"cf_fabric_name": "second"})
-        assert row["device_type"]["slug"] == "twin"
-
-
 def test_what_netbox_drops_without_a_word_is_a_refusal(ready: ServedNetBox) -> None:
     with opened(ready) as netbox:
         fabric = with_fabric(netbox, "dropped")
