@@ -13,7 +13,7 @@ from functions import registry
 from functions.actual import Actual
 from functions.apply import Applied, Applier, references
 from functions.compare import Plan, compare
-from functions.errors import Side, SyncStopped, problem_of
+from functions.errors import Code, Side, SyncStopped, problem_of
 from functions.events import SyncRequest
 from functions.fabric import Fabric
 from functions.observe import observe
@@ -109,8 +109,10 @@ class Run:
 
     def stopped(self, error: Exception) -> None:
         """Take in what ended the run: the error's place in the closed list, or the deadline."""
-        timed_out = isinstance(error, DeadlineExceeded)
-        self._know(problem=problem_of(error, self._side), timed_out=timed_out)
+        problem = problem_of(error, self._side)
+        # A fabric all of whose lists hang stops the run with that problem shortly before the deadline would.
+        timed_out = isinstance(error, DeadlineExceeded) or problem.code in (Code.FABRIC_TIMEOUT, Code.NETBOX_TIMEOUT)
+        self._know(problem=problem, timed_out=timed_out)
 
 
 EXPECTED = (

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from functions import registry
+from functions.kinds import KINDS
 from infra.sandbox.fabric.serve import Fabrics, serve
+from infra.sandbox.serving import Serving
 from tests import hostile
 from tests.certificates import authority
 from tests.fabric_content import small_cluster
 from tests.hostile import HOSTILE, Behaviour, Peer, Server
-from tests.house import MARGIN, Asked, House, house
+from tests.house import MAIN, MARGIN, Asked, House, house, posted, requested
 from tests.netbox_content import bootstrapped, opened, with_fabric
 from tests.netbox_fixtures import ServedNetBox
 from tests.proxy import Seen, answering
@@ -136,6 +139,16 @@ def test_a_fabric_with_the_certificate_of_another_gets_no_token(at_home: House, 
     one_outcome_in_time(asked)
     assert (asked.outcome["result"], asked.code) == ("failed", "fabric_tls")
     assert server.requests == []
+
+
+def test_a_fabric_all_of_whose_lists_hang_is_timed_out(at_home: House, fabrics: Fabrics) -> None:
+    fabrics["healthy"].faults.set(f"hang:{kind.plural}" for kind in KINDS)
+    try:
+        asked = at_home.ask("healthy")
+    finally:
+        fabrics["healthy"].faults.set()
+    one_outcome_in_time(asked, "healthy")
+    assert (asked.outcome["result"], asked.code) == ("timed_out", "fabric_timeout")
 
 
 BAD_SECRETS = {
@@ -275,6 +288,41 @@ def test_a_short_silence_of_the_events_is_waited_out(at_home: House) -> None:
     at_home.events.misbehave(answering("503 Service Unavailable"), times=2)
     asked = at_home.ask("unknown")
     assert (asked.status, asked.code) == (200, "unknown_fabric")
+
+
+SILENT_PUBSUB = {"hangs": lambda: hostile.serve(hostile.silent), "is not there": hostile.refusing}
+
+
+@pytest.mark.parametrize("case", SILENT_PUBSUB)
+def test_a_pub_sub_that_hangs_or_is_down_is_a_503_by_the_deadline_over_grpc_as_well(
+    ready: ServedNetBox, tmp_path: Path, case: str
+) -> None:
+    with SILENT_PUBSUB[case]() as server:
+        environment = {
+            "NETBOX_URL": ready.url,
+            "NETBOX_TOKEN": ready.token_v2,
+            "FABRIC_SYNC_SECRETS": str(tmp_path),
+            "FABRIC_SYNC_PROJECT": "nowhere",
+            "FABRIC_SYNC_DEADLINE_S": str(DEADLINE),
+            "FABRIC_SYNC_RESERVE_S": str(RESERVE),
+            "PUBSUB_EMULATOR_HOST": server.place,
+        }
+        with Serving(MAIN, "sync", tmp_path / "function.log", environment) as serving:
+            for _ in range(2 if case == "is not there" else 1):  # a second one finds the ordering key held back
+                status, answer, seconds = posted(serving.url, *requested("unknown"))
+                assert status == 503
+                assert (answer["error"]["code"], answer["publish_error"]["code"]) == (
+                    "unknown_fabric",
+                    "publish_failed",
+                )
+                assert seconds < DEADLINE + MARGIN
+
+
+def test_a_body_without_a_length_is_read_no_further_than_allowed(at_home: House) -> None:
+    headers, _ = requested(FABRIC)
+    asked = at_home.post(headers, iter([b" " * 65_536] * 64))
+    assert (asked.status, asked.outcome["result"], asked.code) == (200, "failed", "bad_request")
+    assert (asked.outcome["fabric"], asked.outcome["request_id"]) == (FABRIC, "e-1")
 
 
 def test_a_healthy_fabric_is_synced_after_all_that(at_home: House) -> None:
