@@ -195,6 +195,20 @@ def test_a_port_that_a_person_has_cabled_refuses_our_cable_alone(ready: ServedNe
         assert len(netbox.read("dcim/cables", {"cf_fabric_name": "occupied"})) == 2
 
 
+def test_values_that_netbox_cannot_take_refuse_their_own_objects_alone(ready: ServedNetBox) -> None:
+    with opened(ready) as netbox:
+        fabric = with_fabric(netbox, "values")
+        device_of_people(netbox, "values", "LEAF-3")  # the same name to NetBox, which folds case
+        serials = {1: "x" * 60, 2: "a\x00b", 4: "a\ud800b"}
+        boxes = [device("values", f"leaf-{number}", serial=serials.get(number, "")) for number in range(6)]
+        ports = [port(boxes[0], "E1/1", label="l" * 65), port(boxes[0], "E1/2")]
+        done = synced(netbox, fabric, [*SHARED, *boxes, *ports])
+        assert {refused.key for refused in done.refused} == {boxes[at].key for at in (1, 2, 3, 4)} | {ports[0].key}
+        assert (done.created["device"], done.created["interface"], done.stopped) == (2, 1, None)
+        with_text = " ".join(refused.text for refused in done.refused)
+        assert with_text.encode()  # fit to be told: no half of a surrogate pair came back
+
+
 def test_a_cable_can_be_turned_round_and_moved_in_one_go(ready: ServedNetBox) -> None:
     with opened(ready) as netbox:
         fabric = with_fabric(netbox, "turned")
