@@ -18,6 +18,9 @@ from tests import hostile
 from tests.house import MARGIN, house
 from tests.proxy import answering
 
+# On a machine that has none of the packages yet, fetching them is what takes the time.
+pytestmark = pytest.mark.timeout(600)
+
 TOKEN = "0" * 40
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from functions import registry
 from functions.kinds import KINDS
-from infra.sandbox.fabric.serve import Fabrics, serve
+from infra.sandbox.fabric.serve import Fabrics, make_kubeconfig, serve
 from infra.sandbox.serving import Serving
 from tests import hostile
 from tests.certificates import authority
@@ -46,6 +46,7 @@ def ready(netbox_server: ServedNetBox) -> ServedNetBox:
     with opened(served) as netbox:
         for name in (FABRIC, "healthy", "written"):
             with_fabric(netbox, name)
+        with_fabric(netbox, "unchecked", fabric_insecure_tls=True)
     return served
 
 
@@ -139,6 +140,40 @@ def test_a_fabric_with_the_certificate_of_another_gets_no_token(at_home: House, 
     one_outcome_in_time(asked)
     assert (asked.outcome["result"], asked.code) == ("failed", "fabric_tls")
     assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("token", "code"),
+    [("revoked", "fabric_unauthorized"), ("fabric-nobody", "fabric_forbidden")],
+    ids=["a token that is not known", "a token without any right"],
+)
+def test_a_token_that_is_no_use_is_told_by_the_right_error(
+    at_home: House, fabrics: Fabrics, token: str, code: str
+) -> None:
+    fabric = fabrics["healthy"]
+    given = token if token == "revoked" else fabric.token_of(token)
+    at_home.secret(FABRIC, make_kubeconfig(FABRIC, fabric.url, fabric.ca_pem, given))
+    asked = at_home.ask(FABRIC)
+    one_outcome_in_time(asked)
+    assert (asked.outcome["result"], asked.code) == ("failed", code)
+    assert given not in str(asked.outcome)
+
+
+def test_a_certificate_goes_unchecked_only_where_the_fabric_says_so_and_every_outcome_tells_it(
+    at_home: House, fabrics: Fabrics
+) -> None:
+    served = fabrics["healthy"]
+    lines = served.kubeconfig.splitlines()
+    at = next(number for number, line in enumerate(lines) if "certificate-authority-data" in line)
+    end = next(number for number in range(at + 1, len(lines)) if ":" in lines[number] or lines[number].startswith("-"))
+    indent = lines[at][: len(lines[at]) - len(lines[at].lstrip())]
+    unchecked = "\n".join([*lines[:at], f"{indent}insecure-skip-tls-verify: true", *lines[end:]])
+    for name in (FABRIC, "unchecked"):
+        at_home.secret(name, unchecked)
+    refused, taken = at_home.ask(FABRIC), at_home.ask("unchecked")
+    assert (refused.code, refused.outcome["insecure_tls"]) == ("bad_kubeconfig", False)
+    assert taken.outcome["insecure_tls"] is True
+    assert taken.outcome["kinds"]["Switch"]["reading"] == "complete"
 
 
 def test_a_fabric_all_of_whose_lists_hang_is_timed_out(at_home: House, fabrics: Fabrics) -> None:
