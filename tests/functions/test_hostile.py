@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from functions import registry
 from functions.kinds import KINDS
 from infra.sandbox.fabric.serve import Fabrics, make_kubeconfig, serve
-from infra.sandbox.serving import Serving
 from tests import hostile
 from tests.certificates import authority
 from tests.fabric_content import small_cluster
 from tests.hostile import HOSTILE, Behaviour, Peer, Server
-from tests.house import MAIN, MARGIN, Asked, House, house, posted, requested
+from tests.house import MARGIN, Asked, House, house, requested
 from tests.netbox_content import bootstrapped, opened, with_fabric
 from tests.netbox_fixtures import ServedNetBox
 from tests.proxy import Seen, answering
@@ -290,67 +288,6 @@ def test_what_was_sent_and_never_confirmed_is_told_and_found_again(at_home: Hous
         keys = [row["custom_fields"]["fabric_key"] for row in rows]
         assert len(keys) == len(set(keys)) > 0
     assert at_home.ask("written").outcome["written"] == 0
-
-
-HUNG_EVENTS = {
-    "hangs": hostile.silent,
-    "drips": hostile.dripping_header,
-    "is down for maintenance": answering("503 Service Unavailable"),
-    "resets": hostile.reset_mid_body,
-    "answers something else": hostile.html_page,
-    "lost the topic": answering("404 Not Found", b"{}"),
-}
-
-
-@pytest.mark.parametrize("case", HUNG_EVENTS)
-def test_an_outcome_that_cannot_be_published_is_a_503_by_the_deadline(at_home: House, case: str) -> None:
-    at_home.events.misbehave(HUNG_EVENTS[case])
-    asked = at_home.ask("unknown")
-    assert asked.status == 503
-    assert asked.seconds < DEADLINE + MARGIN
-    assert asked.outcomes == []
-    assert (asked.answer["error"]["code"], asked.answer["publish_error"]["code"]) == (
-        "unknown_fabric",
-        "publish_failed",
-    )
-    # Delivered again, the same request ends in one outcome.
-    at_home.events.behave()
-    again = at_home.ask("unknown")
-    assert (again.status, again.code) == (200, "unknown_fabric")
-
-
-def test_a_short_silence_of_the_events_is_waited_out(at_home: House) -> None:
-    at_home.events.misbehave(answering("503 Service Unavailable"), times=2)
-    asked = at_home.ask("unknown")
-    assert (asked.status, asked.code) == (200, "unknown_fabric")
-
-
-SILENT_PUBSUB = {"hangs": lambda: hostile.serve(hostile.silent), "is not there": hostile.refusing}
-
-
-@pytest.mark.parametrize("case", SILENT_PUBSUB)
-def test_a_pub_sub_that_hangs_or_is_down_is_a_503_by_the_deadline_over_grpc_as_well(
-    ready: ServedNetBox, tmp_path: Path, case: str
-) -> None:
-    with SILENT_PUBSUB[case]() as server:
-        environment = {
-            "NETBOX_URL": ready.url,
-            "NETBOX_TOKEN": ready.token_v2,
-            "FABRIC_SYNC_SECRETS": str(tmp_path),
-            "FABRIC_SYNC_PROJECT": "nowhere",
-            "FABRIC_SYNC_DEADLINE_S": str(DEADLINE),
-            "FABRIC_SYNC_RESERVE_S": str(RESERVE),
-            "PUBSUB_EMULATOR_HOST": server.place,
-        }
-        with Serving(MAIN, "sync", tmp_path / "function.log", environment) as serving:
-            for _ in range(2 if case == "is not there" else 1):  # a second one finds the ordering key held back
-                status, answer, seconds = posted(serving.url, *requested("unknown"))
-                assert status == 503
-                assert (answer["error"]["code"], answer["publish_error"]["code"]) == (
-                    "unknown_fabric",
-                    "publish_failed",
-                )
-                assert seconds < DEADLINE + MARGIN
 
 
 def test_a_body_without_a_length_is_read_no_further_than_allowed(at_home: House) -> None:
