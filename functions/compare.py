@@ -10,6 +10,7 @@ from typing import Any
 from functions.actual import Actual, Existing
 from functions.drift import direction
 from functions.fields import APPLIED, HOLD_TAG, own_tag
+from functions.places import letting_go
 from functions.plan import Change, Create, Plan, Stale, Update
 from functions.records import MODELS, Record, Ref, Shape
 from functions.rows import NOTHING, comparable, identity
@@ -59,7 +60,8 @@ def compare(
         if name in complete
         for key, existing in objects.items()
     )
-    return Plan(tuple(creates), tuple(updates), tuple(held), stale, dict(unchanged))
+    first = letting_go(updates, actual.owned.get("device", {}))
+    return Plan(tuple(creates), tuple(updates), tuple(held), stale, dict(unchanged), first=first)
 
 
 def _matched(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from infra.deadline import DeadlineExceeded
-from infra.secrets import SecretError
+from infra.secrets import SecretError, SecretProblem
 from infra.transport import Fault, TransportError
 
 
@@ -46,6 +46,7 @@ class Code(StrEnum):
     UNKNOWN_FABRIC = "unknown_fabric"
     NOT_CONFIGURED = "not_configured"
     BAD_SECRET = "bad_secret"  # noqa: S105 - the name of an error
+    SECRETS_UNREACHABLE = "secrets_unreachable"
     BAD_KUBECONFIG = "bad_kubeconfig"
     INTERNAL = "internal"
 
@@ -87,6 +88,7 @@ NATURES: dict[Code, Nature] = {
     Code.UNKNOWN_FABRIC: Nature(_C, False, "No cluster of type Hedgehog Fabric has this name in NetBox."),
     Code.NOT_CONFIGURED: Nature(_C, False, "Fill in what is missing on the fabric's cluster in NetBox."),
     Code.BAD_SECRET: Nature(_C, False, "The secret that the fabric names cannot be read from the secret store."),
+    Code.SECRETS_UNREACHABLE: Nature(_C, True, "The secret store did not answer; the next run tries again."),
     Code.BAD_KUBECONFIG: Nature(
         _C, False, "The kubeconfig in the secret is refused: see the README for what is taken."
     ),
@@ -143,7 +145,10 @@ def problem_of(error: Exception, side: Side) -> Problem:
     if isinstance(error, SyncStopped):
         return error.problem
     if isinstance(error, SecretError):
-        return Problem(Code.BAD_SECRET, text)
+        unreachable = error.code is SecretProblem.UNREACHABLE
+        return Problem(Code.SECRETS_UNREACHABLE if unreachable else Code.BAD_SECRET, text)
+    if side is Side.CONFIG and isinstance(error, DeadlineExceeded):
+        return Problem(Code.SECRETS_UNREACHABLE, text)
     if side in (Side.FABRIC, Side.NETBOX):
         if isinstance(error, DeadlineExceeded):
             return Problem(Code(f"{side}_timeout"), text)

@@ -162,6 +162,9 @@ def _left(plan: Plan, applied: Applied) -> list[str]:
     reasons = [f"{refused.model} {refused.key} was refused: {refused.text}" for refused in applied.refused]
     reasons += [f"{held.record.model} {held.record.key} differs and is held by its tag" for held in plan.held]
     reasons += [told(hold) for hold in plan.holds]
+    reasons += [
+        f"{stale.model} {stale.key} is no longer in the fabric, and nothing was decided" for stale in plan.undecided
+    ]
     if applied.left > 0:
         reasons.append(f"{applied.left} objects were planned and not written")
     return reasons

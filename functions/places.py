@@ -12,6 +12,8 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_interface
 from typing import Any, Final
 
+from functions.actual import Existing
+from functions.fields import HOLD_TAG
 from functions.plan import Change, Update
 from functions.records import MODELS, Record, Shape
 
@@ -76,6 +78,22 @@ def untangled(updates: Collection[Update]) -> tuple[tuple[Update, ...], tuple[Up
         ):
             away[id(op)] = op
     return tuple(map(_aside, away.values())), tuple(_back(op) if id(op) in away else op for op in updates)
+
+
+def letting_go(updates: Collection[Update], devices: Mapping[str, Existing]) -> tuple[Update, ...]:
+    """What makes the `devices` (by key) let go of their primary address, which an update gives to another port.
+
+    NetBox refuses that while the old device has the address for its own, also when that is gone from the fabric.
+    """
+    moving = {
+        op.id for op in updates if op.model == "ip_address" and any(c.field == "assigned_object" for c in op.changes)
+    }
+    none = {"primary_ip4": None}
+    return tuple(
+        Update(Record("device", key, none), existing.id, (Change("primary_ip4", moved, None),), extra=True, aside=True)
+        for key, existing in devices.items()
+        if (moved := existing.values.get("primary_ip4")) in moving and HOLD_TAG not in existing.tags and moved
+    )
 
 
 def _aside(op: Update) -> Update:

@@ -123,7 +123,8 @@ class Plan:
 
     Of the `stale` objects, `marks` are to be marked, `waiting` are marked and stay for now, `deletes` go in this run,
     `later` go in the runs after it (this one has no time to look at them), and `holds` are left as they are.
-    `notes` are custom fields of the fabric's own cluster, written at the end of the run.
+    `notes` are custom fields of the fabric's own cluster, written at the end of the run. What `first` writes only lets
+    the others pass.
     """
 
     creates: tuple[Create, ...] = ()
@@ -137,10 +138,19 @@ class Plan:
     later: tuple[Stale, ...] = ()
     holds: tuple[Hold, ...] = ()
     notes: Mapping[str, Any] = field(default_factory=dict)
+    first: tuple[Update, ...] = ()
 
     def __len__(self) -> int:
         """How many objects would be written."""
         return sum(map(len, (self.creates, self.updates, self.marks, self.deletes, self.later)))
+
+    @property
+    def undecided(self) -> tuple[Stale, ...]:
+        """The stale objects of which nobody decided what is to become: none, once the guard has judged."""
+        marked = {(op.record.model, op.record.key) for op in self.marks}
+        held = {stale for hold in self.holds for stale in hold.stale}
+        decided = {*self.waiting, *self.later, *held, *(delete.stale for delete in self.deletes)}
+        return tuple(s for s in self.stale if s not in decided and (s.model, s.key) not in marked)
 
     @property
     def operations(self) -> dict[str, str]:

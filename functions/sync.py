@@ -152,8 +152,10 @@ class Run:
 
     def stopped(self, error: Exception) -> None:
         """Take in what ended the run: the error's place in the closed list, or the deadline."""
-        timed_out = isinstance(error, DeadlineExceeded)
-        self._know(problem=problem_of(error, self._side), timed_out=timed_out)
+        problem = problem_of(error, self._side)
+        # A fabric all of whose lists hang stops the run with that problem shortly before the deadline would.
+        timed_out = isinstance(error, DeadlineExceeded) or problem.code in (Code.FABRIC_TIMEOUT, Code.NETBOX_TIMEOUT)
+        self._know(problem=problem, timed_out=timed_out)
 
 
 EXPECTED = (

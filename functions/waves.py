@@ -51,7 +51,7 @@ def waves(plan: Plan) -> list[list[Operation]]:
 
     grouped: dict[tuple[_Stage, int, int, bool], list[Operation]] = {}
     aside, updates = untangled(plan.updates)
-    for first in aside:
+    for first in (*plan.first, *aside):
         grouped.setdefault((_Stage.WRITING, order[first.model], -1, False), []).append(first)
     for late, op in parts(replace(plan, updates=updates)):
         stage = _Stage.LATE if late else _Stage.WRITING

@@ -22,6 +22,9 @@ from tests.pubsub_fixtures import Place
 
 MAIN = Path(__file__).resolve().parent.parent / "functions" / "main.py"
 PROJECT = "fabric-sync-tests"
+type Body = bytes | Iterator[bytes]
+"""A request's body; an iterator is sent in chunks, without a length."""
+
 MARGIN = 3.0
 """Seconds that a busy test machine may need beyond a deadline to give an answer back."""
 
@@ -69,20 +72,12 @@ class House:
 
     def ask(self, fabric: str, id_: str = "e-1") -> Asked:
         """Send a sync request as an unwrapped push does."""
-        message = request_message(SyncRequest(fabric, id_, id_))
-        return self.post(dict(message.attributes), message.data)
+        return self.post(*requested(fabric, id_))
 
-    def post(self, headers: Mapping[str, str], body: bytes, patience: float = 120.0) -> Asked:
+    def post(self, headers: Mapping[str, str], body: Body) -> Asked:
         """Send any request to the function."""
-        target = urlsplit(self.serving.url)
-        connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=patience)
-        with contextlib.closing(connection):
-            began = time.monotonic()
-            connection.request("POST", "/", body, dict(headers))
-            reply = connection.getresponse()
-            text = reply.read()
-            seconds = time.monotonic() - began
-        return Asked(reply.status, json.loads(text), seconds, self.outcomes())
+        status, answer, seconds = posted(self.serving.url, headers, body)
+        return Asked(status, answer, seconds, self.outcomes())
 
     def outcomes(self, wait: float = 0.0) -> list[Mapping[str, Any]]:
         """The data of the outcome events that came since they were last asked for, acknowledged."""
@@ -93,6 +88,25 @@ class House:
 
     def log(self) -> str:
         return self.serving.log.read_text()
+
+
+def requested(fabric: str, id_: str = "e-1") -> tuple[Mapping[str, str], bytes]:
+    """The headers and the body of a sync request as an unwrapped push."""
+    message = request_message(SyncRequest(fabric, id_, id_))
+    return message.attributes, message.data
+
+
+def posted(url: str, headers: Mapping[str, str], body: Body, patience: float = 120.0) -> tuple[int, Any, float]:
+    """Send a request to a served function: the status, the answer as JSON, and the seconds that it took."""
+    target = urlsplit(url)
+    connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=patience)
+    with contextlib.closing(connection):
+        began = time.monotonic()
+        connection.request("POST", "/", body, dict(headers))
+        reply = connection.getresponse()
+        text = reply.read()
+        seconds = time.monotonic() - began
+    return reply.status, json.loads(text), seconds
 
 
 @contextlib.contextmanager

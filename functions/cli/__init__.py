@@ -10,6 +10,8 @@ _EXTRA = frozenset({"typer", "rich"})
 def main() -> None:
     """Run the command line; says what to install where the packages of the extra `cli` are missing."""
     try:
+        import rich  # noqa: F401  # typer does without it until it has something to show
+
         from functions.cli.app import app
     except ModuleNotFoundError as missing:
         if (missing.name or "").partition(".")[0] not in _EXTRA:

@@ -107,11 +107,11 @@ def _update(op: Update, names: Mapping[tuple[str, int], str]) -> dict[str, Any]:
 
 
 def _named(value: Any, model: str | None, names: Mapping[tuple[str, int], str]) -> Any:
-    """A NetBox id as the key of the object behind it, where that is known."""
+    """A NetBox id as the key of the object behind it; where that is none of ours, as #id."""
     if isinstance(value, frozenset):
         return sorted(str(_named(one, model, names)) for one in value)
     if model is not None and isinstance(value, int) and not isinstance(value, bool):
-        return names.get((model, value), f"{model} {value}")
+        return names.get((model, value), f"#{value}")
     return _plain(value)
 
 

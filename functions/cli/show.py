@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -13,6 +14,9 @@ from functions.bootstrap import Did, Step
 
 MOST_ROWS: Final = 40
 """Rows of a long list at a terminal; `--json` has them all, and `plan --all` shows them."""
+
+PIPE_WIDTH: Final = 200
+"""Columns where nobody has a terminal."""
 
 COLOURS: Final = {
     "succeeded": "green",
@@ -29,8 +33,9 @@ _PLAN_COUNTS: Final = ("create", "adopt", "update", "mark", "delete", "held", "w
 
 
 def console() -> Console:
-    """Where people read: stdout, taking no text for markup."""
-    return Console(markup=False, highlight=False, soft_wrap=True)
+    """Where people read: stdout, taking no text for markup; in a pipe or a file no address is cut in two."""
+    wide = None if sys.stdout.isatty() else PIPE_WIDTH
+    return Console(markup=False, highlight=False, width=wide)
 
 
 def grid(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:

@@ -72,13 +72,15 @@ def _rounds(console: Console, addresses: Addresses) -> list[str]:
     """Both rounds; what was not as it should be."""
     with open_publisher(addresses.project, broker_url=addresses.broker) as publisher:
         stage = _Stage(console, addresses, publisher)
-        faults = stage.round("First round: NetBox holds none of the fabrics, and one of them hangs", _FIRST)
+        faults = stage.round(
+            "First round: NetBox holds none of the fabrics, and mute takes requests but never answers", _FIRST
+        )
         if faults:
             return faults
         for cast in CAST:
             set_faults(addresses, cast.name, ())
         console.print()
-        return stage.round("Second round: nothing has changed, and the one that hung answers again", _SECOND)
+        return stage.round("Second round: nothing has changed, and mute answers again", _SECOND)
 
 
 class _Stage:

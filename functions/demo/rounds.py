@@ -25,7 +25,7 @@ class Cast:
 CAST: Final = (
     Cast("mesh", "topology:mesh,gateways=1", "three leaves in a mesh, a gateway"),
     Cast("clos", "topology:spine_leaf,spines=2,leaves=14,orphans=0,servers=24", "two spines, 14 leaves, 24 servers"),
-    Cast("mute", "topology:spine_leaf,spines=1,leaves=1,servers=2", "takes requests, never answers", ("hang",)),
+    Cast("mute", "topology:spine_leaf,spines=1,leaves=1,servers=2", "one spine, one leaf, 2 servers", ("hang",)),
 )
 
 

@@ -102,12 +102,13 @@ class World:
                     self.netbox.down()
                 raise
 
-    def down(self) -> None:
-        """End every process of this sandbox; what NetBox holds stays for the next `up`."""
+    def down(self, *, netbox: bool = True) -> None:
+        """End every process of this sandbox (NetBox's only if `netbox`); what NetBox holds stays for the next `up`."""
         if self.state.exists():
             with self._locked():
                 self._end()
-            self.netbox.down()
+            if netbox:
+                self.netbox.down()
 
     def status(self) -> WorldStatus:
         """What each part is doing; waits for nobody, changes nothing."""
@@ -140,10 +141,7 @@ class World:
             finally:
                 # Ending takes seconds and is bounded; a second Ctrl-C would leave it to the keeper.
                 with _signals(signal.SIG_IGN, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-                    with self._locked():
-                        self._end()
-                    if not netbox_was_up:
-                        self.netbox.down()
+                    self.down(netbox=not netbox_was_up)
 
     @property
     def _ledger_path(self) -> Path:

@@ -1,4 +1,4 @@
-"""Apply: the order of writing, and one bad object among many, against the real NetBox and one of an older kind."""
+"""Apply: the order of writing, the pace, and one bad object among many for a NetBox of an older kind."""
 
 from __future__ import annotations
 
@@ -6,60 +6,23 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.actual import Actual
-from functions.apply import Applied, Applier, references, waves
-from functions.compare import compare
+from functions.apply import Applier
 from functions.errors import Code
-from functions.fabric import Fabric
 from functions.pace import Pace
 from functions.plan import Create, Plan, Update
-from functions.records import MODELS, Record, Ref, Value
-from functions.survey import survey
+from functions.records import Record, Ref
+from functions.rows import references
+from functions.waves import waves
 from infra.deadline import Deadline
 from infra.netbox import NetBox
-from tests.netbox_content import bootstrapped, changes, device_of_people, opened, with_fabric
-from tests.netbox_fixtures import ServedNetBox
-
-SHARED = (
-    Record("manufacturer", "acme", {"name": "Acme", "slug": "acme"}),
-    Record("device_role", "leaf", {"name": "Leaf", "slug": "leaf", "color": "112233"}),
-    Record(
-        "device_type",
-        "acme-box",
-        {"manufacturer": Ref("manufacturer", "acme"), "model": "Box", "slug": "acme-box", "u_height": 1.0},
-    ),
-)
-MANAGED = frozenset({"fabric-managed"})
-
-
-def device(fabric: str, name: str, **fields: Value) -> Record:
-    wanted: dict[str, Value] = {
-        "name": name,
-        "device_type": Ref("device_type", "acme-box"),
-        "role": Ref("device_role", "leaf"),
-        "site": Ref("site", fabric),
-        "cluster": Ref("cluster", fabric),
-        "status": "active",
-    }
-    return Record("device", f"{fabric}/Switch/default/{name}", {**wanted, **fields}, {"fabric_asn": 65_001}, MANAGED)
-
-
-def port(of: Record, name: str, **fields: Value) -> Record:
-    wanted: dict[str, Value] = {"device": Ref("device", of.key), "name": name, "type": "25gbase-x-sfp28"}
-    return Record("interface", f"{of.key}#{name}", {**wanted, **fields}, {}, MANAGED)
-
-
-def cable(fabric: str, name: str, a: Record, b: Record) -> Record:
-    ends = {"a_terminations": (Ref("interface", a.key),), "b_terminations": (Ref("interface", b.key),)}
-    return Record("cable", f"{fabric}/Connection/default/{name}", {**ends, "status": "connected"}, {}, MANAGED)
+from tests.wanted import SHARED, cable, device, port
 
 
 def creates(records: list[Record]) -> Plan:
@@ -120,152 +83,6 @@ def test_a_batch_is_predicted_to_end_in_time(seconds: float, count: int, left: f
     assert 0 <= size <= 100
     if size:
         assert pace.predict("device", "create", size) <= left
-
-
-@pytest.fixture(scope="module")
-def ready(netbox_server: ServedNetBox) -> ServedNetBox:
-    return bootstrapped(netbox_server)
-
-
-def synced(netbox: NetBox, fabric: Fabric, records: list[Record]) -> Applied:
-    """Make NetBox hold `records`, as a run does."""
-    shared = {ref for record in records for ref in references(record) if MODELS[ref.model].shared}
-    actual = survey(netbox, fabric, shared)
-    plan = compare(records, actual, fabric.name, frozenset({"device", "interface", "cable"}))
-    return Applier(netbox, actual, fabric.name).apply(plan)
-
-
-@pytest.mark.parametrize("token", ["token_v2", "token_v1"])
-def test_what_was_applied_is_there_and_a_second_run_writes_nothing(ready: ServedNetBox, token: str) -> None:
-    name = token.replace("_", "-")
-    with NetBox(ready.url, getattr(ready, token), Deadline.after(120)) as netbox:
-        fabric = with_fabric(netbox, name)
-        box = device(name, "leaf")
-        lag = port(box, "lag0", type="lag")
-        ports = [port(box, f"E1/{each}", lag=Ref("interface", lag.key)) for each in (1, 2)]
-        records = [*SHARED, box, lag, *ports, cable(name, "c", *ports)]
-        done = synced(netbox, fabric, records)
-        assert (done.refused, done.stopped, done.cut, done.left) == ([], None, False, 0)
-        before = changes(netbox)
-        again = synced(netbox, fabric, records)
-        assert (again.written, again.requests, changes(netbox)) == (0, 0, before)
-
-
-def test_a_bad_object_is_refused_by_name_and_the_others_go_in(ready: ServedNetBox) -> None:
-    with opened(ready) as netbox:
-        fabric = with_fabric(netbox, "conflict")
-        device_of_people(netbox, "conflict", "leaf-3")
-        boxes = [device("conflict", f"leaf-{number}") for number in range(6)]
-        ports = [port(box, name) for box in boxes for name in ("E1/1", "E1/2")]
-        cables = [
-            cable("conflict", "good", ports[0], ports[2]),
-            cable("conflict", "bad", ports[1], ports[6]),  # E1/1 of the third
-        ]
-        done = synced(netbox, fabric, [*SHARED, *boxes, *ports, *cables])
-        refused = {each.key: each.text for each in done.refused}
-        assert done.created["device"] == 5
-        assert done.created["interface"] == 10
-        assert done.created["cable"] == 1
-        assert set(refused) == {boxes[3].key, ports[6].key, ports[7].key, cables[1].key}
-        assert "unique" in refused[boxes[3].key].lower() or "already exists" in refused[boxes[3].key].lower()
-        assert boxes[3].key in refused[ports[6].key]
-        assert refused[boxes[3].key] in refused[ports[6].key]
-        assert ports[6].key in refused[cables[1].key]
-        assert refused[boxes[3].key] in refused[cables[1].key]
-        assert done.left == 0
-        # The person's device is as it was.
-        (theirs,) = netbox.read("dcim/devices", {"name": "leaf-3", "site": "conflict"})
-        assert theirs["device_type"]["slug"] == "their-box"
-        assert theirs["tags"] == []
-
-
-def test_a_port_that_a_person_has_cabled_refuses_our_cable_alone(ready: ServedNetBox) -> None:
-    with opened(ready) as netbox:
-        fabric = with_fabric(netbox, "occupied")
-        boxes = [device("occupied", f"leaf-{number}") for number in range(2)]
-        ports = [port(box, f"E1/{each}") for box in boxes for each in (1, 2, 3)]
-        assert synced(netbox, fabric, [*SHARED, *boxes, *ports]).refused == []
-        _, theirs = device_of_people(netbox, "occupied", "theirs", 1)
-        (taken,) = netbox.read("dcim/interfaces", {"device": "leaf-0", "site": "occupied", "name": "E1/2"})
-        ends = [[{"object_type": "dcim.interface", "object_id": row["id"]}] for row in (taken, theirs[0])]
-        netbox.create("dcim/cables", [{"a_terminations": ends[0], "b_terminations": ends[1]}])
-        cables = [cable("occupied", f"c{each}", ports[each], ports[each + 3]) for each in range(3)]
-        done = synced(netbox, fabric, [*SHARED, *boxes, *ports, *cables])
-        assert [refused.key for refused in done.refused] == [cables[1].key]
-        assert done.created["cable"] == 2
-        assert len(netbox.read("dcim/cables", {"cf_fabric_name": "occupied"})) == 2
-
-
-def test_a_cable_can_be_turned_round_and_moved_in_one_go(ready: ServedNetBox) -> None:
-    with opened(ready) as netbox:
-        fabric = with_fabric(netbox, "turned")
-        box = device("turned", "leaf")
-        a, b, c = (port(box, f"E1/{each}") for each in (1, 2, 3))
-        assert synced(netbox, fabric, [*SHARED, box, a, b, c, cable("turned", "x", a, b)]).refused == []
-        done = synced(netbox, fabric, [*SHARED, box, a, b, c, cable("turned", "x", b, c)])
-        assert (done.refused, done.stopped, done.updated["cable"]) == ([], None, 1)
-        assert synced(netbox, fabric, [*SHARED, box, a, b, c, cable("turned", "x", c, b)]).requests == 0
-
-
-def test_people_keep_their_tags_and_lose_the_fields_that_are_ours(ready: ServedNetBox) -> None:
-    with opened(ready) as netbox:
-        fabric = with_fabric(netbox, "people")
-        netbox.create("extras/tags", [{"name": "theirs", "slug": "theirs"}])
-        box = device("people", "leaf", serial="S1")
-        synced(netbox, fabric, [*SHARED, box])
-        (row,) = netbox.read("dcim/devices", {"cf_fabric_name": "people"})
-        tags = [{"slug": "theirs"}]
-        netbox.update("dcim/devices", [{"id": row["id"], "serial": "S2", "status": "failed", "tags": tags}])
-        done = synced(netbox, fabric, [*SHARED, box])
-        assert done.updated == {"device": 1}
-        (row,) = netbox.read("dcim/devices", {"cf_fabric_name": "people"})
-        assert (row["serial"], row["status"]["value"]) == ("S1", "failed")
-        assert {tag["slug"] for tag in row["tags"]} == {"theirs", "fabric-managed"}
-
-
-def test_the_last_tag_of_ours_can_be_taken_away(ready: ServedNetBox) -> None:
-    with opened(ready) as netbox:
-        fabric = with_fabric(netbox, "untagged")
-        group = Record("tag", "fabric-sg-untagged-a", {"name": "a of untagged", "slug": "fabric-sg-untagged-a"})
-        box = replace(device("untagged", "leaf"), tags=frozenset({group.key}))
-        assert synced(netbox, fabric, [group, *SHARED, box]).refused == []
-        done = synced(netbox, fabric, [*SHARED, replace(box, tags=frozenset())])
-        assert (done.refused, done.updated["device"]) == ([], 1)
-        (row,) = netbox.read("dcim/devices", {"cf_fabric_name": "untagged"})
-        assert row["tags"] == []
-
-
-def test_what_is_shared_and_was_made_by_another_fabric_meanwhile_is_no_refusal(ready: ServedNetBox) -> None:
-    maker = Record("manufacturer", "twins", {"name": "Twins", "slug": "twins"})
-    other = Record("manufacturer", "later", {"name": "Later", "slug": "later"})
-    kind = Record(
-        "device_type",
-        "twin",
-        {"manufacturer": Ref("manufacturer", "twins"), "model": "Twin", "slug": "twin", "u_height": 1.0},
-    )
-    with opened(ready) as netbox:
-        first, second = with_fabric(netbox, "first"), with_fabric(netbox, "second")
-        records = [maker, other, *SHARED, kind, device("second", "leaf", device_type=Ref("device_type", "twin"))]
-        shared = {ref for record in records for ref in references(record) if MODELS[ref.model].shared}
-        actual = survey(netbox, second, shared)
-        plan = compare(records, actual, "second", frozenset({"device"}))
-        boxes = [*SHARED, maker, kind, device("first", "leaf", device_type=Ref("device_type", "twin"))]
-        assert synced(netbox, first, boxes).refused == []
-        done = Applier(netbox, actual, "second").apply(plan)
-        assert (done.refused, done.stopped, done.left) == ([], None, 0)
-        assert (done.created["manufacturer"], done.created["device_type"], done.created["device"]) == (1, 0, 1)
-        (row,) = netbox.read("dcim/devices", {"cf_fabric_name": "second"})
-        assert row["device_type"]["slug"] == "twin"
-
-
-def test_what_netbox_drops_without_a_word_is_a_refusal(ready: ServedNetBox) -> None:
-    with opened(ready) as netbox:
-        fabric = with_fabric(netbox, "dropped")
-        box = device("dropped", "leaf", serial="  padded  ")
-        done = synced(netbox, fabric, [*SHARED, box])
-        assert [refused.key for refused in done.refused] == [box.key]
-        assert "serial is 'padded', not '  padded  '" in done.refused[0].text
-        assert done.created["device"] == 0
 
 
 class OldNetBox(BaseHTTPRequestHandler):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,118 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.actual import Actual, Existing
+from functions.actual import Actual
 from functions.compare import compare
 from functions.fields import HOLD_TAG, KEY, NAME
 from functions.plan import Plan
-from functions.records import MODELS, Record, Ref, Shape, Value
-from functions.rows import comparable
-
-FABRIC = "lab"
-ALL = frozenset({"device", "interface", "cable"})
-SITE, CLUSTER = Ref("site", "lab"), Ref("cluster", FABRIC)
-TYPE, ROLE = Ref("device_type", "box"), Ref("device_role", "leaf")
-
-
-def device(name: str, **fields: Value) -> Record:
-    wanted: dict[str, Value] = {"name": name, "device_type": TYPE, "role": ROLE, "site": SITE, "cluster": CLUSTER}
-    return Record(
-        "device",
-        f"{FABRIC}/Switch/default/{name}",
-        {**wanted, "status": "active", "serial": "", **fields},
-        {"fabric_asn": 65_001},
-        frozenset({"fabric-managed"}),
-    )
-
-
-def port(of: Record, name: str, **fields: Value) -> Record:
-    wanted: dict[str, Value] = {"device": Ref("device", of.key), "name": name, "type": "25gbase-x-sfp28"}
-    return Record("interface", f"{of.key}#{name}", {**wanted, **fields}, tags=frozenset({"fabric-managed"}))
-
-
-def cable(name: str, a: Record, b: Record) -> Record:
-    ends = {"a_terminations": (Ref("interface", a.key),), "b_terminations": (Ref("interface", b.key),)}
-    return Record("cable", f"{FABRIC}/Connection/default/{name}", {**ends, "status": "connected", "label": name})
-
-
-def small_fabric() -> list[Record]:
-    """Two devices, three ports each, the first of them a LAG of the second, and two cables."""
-    one, two = device("one"), device("two", serial="S2")
-    lags = [port(each, "lag0", type="lag") for each in (one, two)]
-    ports = [
-        port(each, name, lag=Ref("interface", lag.key))
-        for each, lag in ((one, lags[0]), (two, lags[1]))
-        for name in ("E1/1", "E1/2")
-    ]
-    shared = [
-        Record("device_type", "box", {"model": "Box", "slug": "box"}),
-        Record("device_role", "leaf", {"name": "Leaf", "slug": "leaf", "color": "112233"}),
-    ]
-    cables = [cable("c1", ports[0], ports[2]), cable("c2", ports[1], ports[3])]
-    return [*shared, one, two, *lags, *ports, *cables]
-
-
-def held_by(records: Iterable[Record], first_id: int = 1) -> Actual:
-    """What NetBox would hold had it taken exactly these records."""
-    records = tuple(records)
-    ids = {SITE: 900, CLUSTER: 901}
-    for number, record in enumerate(records, first_id):
-        ids[Ref(record.model, record.key)] = number
-    owned: dict[str, dict[str, Existing]] = {name: {} for name in ALL}
-    for record in records:
-        if MODELS[record.model].shared:
-            continue
-        fields = MODELS[record.model].fields
-        values = {name: comparable(value, fields[name].shape, ids) for name, value in record.fields.items()}
-        custom = {KEY: record.key, NAME: FABRIC, **record.custom}
-        owned[record.model][record.key] = Existing(ids[Ref(record.model, record.key)], values, custom, record.tags)
-    return Actual(owned, ids)
-
-
-def changed(actual: Actual, record: Record, **values: Any) -> Existing:
-    """Let NetBox hold other `values` of the record's object (`tags` and `custom` among them)."""
-    objects = actual.owned[record.model]
-    before = objects[record.key]
-    tags = frozenset(values.pop("tags", before.tags))
-    custom = {**before.custom, **values.pop("custom", {})}
-    objects[record.key] = replace(before, values={**before.values, **values}, tags=tags, custom=custom)
-    return objects[record.key]
-
-
-def rekeyed(record: Record, old: str, new: str) -> Record:
-    """The record as it would be had the objects of the fabric other names."""
-
-    def moved(value: Any) -> Any:
-        if isinstance(value, Ref):
-            return Ref(value.model, value.key.replace(old, new))
-        return tuple(moved(each) for each in value) if isinstance(value, tuple) else value
-
-    fields = {name: moved(value) for name, value in record.fields.items()}
-    return replace(record, key=record.key.replace(old, new), fields=fields)
-
+from functions.records import MODELS, Record, Ref, Shape
+from tests.held import ALL, FABRIC, changed, closed, held_by, rekeyed, small_fabric
+from tests.wanted import cable, device, port
 
 records_ = st.builds(
     lambda wanted, seed: random.Random(seed).sample(wanted, len(wanted)),
     st.lists(st.sampled_from(small_fabric()), min_size=1, unique_by=lambda record: (record.model, record.key)),
     st.integers(0, 1000),
 )
-
-
-def closed(records: Iterable[Record]) -> list[Record]:
-    """Records together with all they refer to."""
-    every = {Ref(record.model, record.key): record for record in small_fabric()}
-    found: dict[Ref, Record] = {}
-
-    def take(record: Record) -> None:
-        if found.setdefault(Ref(record.model, record.key), record) is record:
-            for value in record.fields.values():
-                for ref in value if isinstance(value, tuple) else (value,):
-                    if isinstance(ref, Ref) and ref in every:
-                        take(every[ref])
-
-    for record in records:
-        take(record)
-    return list(found.values())
 
 
 @given(records_, st.integers(1, 10_000))
@@ -144,7 +45,7 @@ def test_everything_is_created_where_netbox_holds_nothing(records: list[Record])
 def test_a_plan_has_one_digest_whatever_the_order_and_netboxs_ids(
     records: list[Record], luck: random.Random, first_id: int
 ) -> None:
-    wanted = [*small_fabric(), port(device("one"), "E1/9", label="new")]
+    wanted = [*small_fabric(), port(device(FABRIC, "one"), "E1/9", label="new")]
     digests = set()
     for start in (1, first_id):
         actual = held_by(closed(records), start)
@@ -160,7 +61,7 @@ def test_a_plan_has_one_digest_whatever_the_order_and_netboxs_ids(
 
 def test_plans_that_do_something_else_have_other_digests() -> None:
     records = small_fabric()
-    one, cable_ = records[2], records[-1]
+    one, cable_ = records[3], records[-1]
 
     def digest(wanted: list[Record], **values: Any) -> str:
         actual = held_by(records)
@@ -177,10 +78,10 @@ def test_plans_that_do_something_else_have_other_digests() -> None:
         digest(records, tags={"theirs"}),
         digest(tagged),
         digest([record for record in records if record is not cable_]),
-        digest([*records, device("three")]),
-        digest([*records, device("three", serial="S3")]),
-        digest([*records, replace(device("three"), custom={"fabric_asn": 1})]),
-        digest([*records, replace(device("three"), tags=frozenset())]),
+        digest([*records, device(FABRIC, "three")]),
+        digest([*records, device(FABRIC, "three", serial="S3")]),
+        digest([*records, replace(device(FABRIC, "three"), custom={"fabric_asn": 1})]),
+        digest([*records, replace(device(FABRIC, "three"), tags=frozenset())]),
     ]
     assert len(set(digests)) == len(digests)
 
@@ -224,13 +125,13 @@ def test_fields_that_are_set_once_are_left_to_people() -> None:
 def test_fields_that_a_record_does_not_name_are_left_alone() -> None:
     records = small_fabric()
     actual = held_by(records)
-    changed(actual, records[2], platform=5, custom={"theirs": "x"})
+    changed(actual, records[3], platform=5, custom={"theirs": "x"})
     assert len(compare(records, actual, FABRIC, ALL)) == 0
 
 
 @given(st.sampled_from([None, ""]), st.sampled_from([None, ""]))
 def test_nothing_is_nothing_whether_empty_or_null(wanted: str | None, there: str | None) -> None:
-    record = device("one", serial=wanted)
+    record = device(FABRIC, "one", serial=wanted)
     actual = held_by([record])
     changed(actual, record, serial=there)
     assert len(compare([record], actual, FABRIC, ALL)) == 0
@@ -238,7 +139,7 @@ def test_nothing_is_nothing_whether_empty_or_null(wanted: str | None, there: str
 
 def test_zero_and_false_are_something() -> None:
     for value in (0, False):
-        record = device("one", serial=value)
+        record = device(FABRIC, "one", serial=value)
         actual = held_by([record])
         changed(actual, record, serial=None)
         assert len(compare([record], actual, FABRIC, ALL)) == 1
@@ -255,14 +156,14 @@ def test_a_cable_is_the_same_whichever_end_is_called_a() -> None:
 def test_a_tag_that_is_wanted_is_merged_into_those_of_people() -> None:
     records = small_fabric()
     actual = held_by(records)
-    changed(actual, records[2], tags={"theirs", f"fabric-sg-{FABRIC}-old", "fabric-sg-other-x"})
+    changed(actual, records[3], tags={"theirs", f"fabric-sg-{FABRIC}-old", "fabric-sg-other-x"})
     (update,) = compare(records, actual, FABRIC, ALL).updates
     assert update.tags == {"theirs", "fabric-managed", "fabric-sg-other-x"}
     assert update.changes == ()
 
 
 def test_a_tag_of_ours_that_is_the_last_one_is_taken_away() -> None:
-    record = replace(device("one"), tags=frozenset())
+    record = replace(device(FABRIC, "one"), tags=frozenset())
     actual = held_by([record])
     changed(actual, record, tags={f"fabric-sg-{FABRIC}-old"})
     (update,) = compare([record], actual, FABRIC, ALL).updates
@@ -272,19 +173,19 @@ def test_a_tag_of_ours_that_is_the_last_one_is_taken_away() -> None:
 def test_tags_of_people_alone_are_no_difference() -> None:
     records = small_fabric()
     actual = held_by(records)
-    changed(actual, records[2], tags={"fabric-managed", "theirs"})
+    changed(actual, records[3], tags={"fabric-managed", "theirs"})
     assert len(compare(records, actual, FABRIC, ALL)) == 0
 
 
 def test_an_object_with_the_hold_tag_is_told_and_not_touched() -> None:
     records = small_fabric()
     actual = held_by(records)
-    changed(actual, records[2], tags={"fabric-managed", HOLD_TAG}, serial="theirs")
-    changed(actual, records[3], tags={"fabric-managed", HOLD_TAG})
+    changed(actual, records[3], tags={"fabric-managed", HOLD_TAG}, serial="theirs")
+    changed(actual, records[4], tags={"fabric-managed", HOLD_TAG})
     plan = compare(records, actual, FABRIC, ALL)
     assert len(plan) == 0
     assert [(update.record, [change.field for change in update.changes]) for update in plan.held] == [
-        (records[2], ["serial"])
+        (records[3], ["serial"])
     ]
 
 
@@ -305,8 +206,8 @@ def test_only_objects_of_models_that_were_read_to_the_end_are_stale(complete: se
 def test_an_object_that_two_writers_made_twice_is_stale_once() -> None:
     records = small_fabric()
     actual = held_by(records)
-    twin = replace(actual.owned["device"][records[2].key], id=5000)
-    actual.owned["device"][f"{records[2].key} again, id 5000"] = twin
+    twin = replace(actual.owned["device"][records[3].key], id=5000)
+    actual.owned["device"][f"{records[3].key} again, id 5000"] = twin
     plan = compare(records, actual, FABRIC, ALL)
     assert [stale.id for stale in plan.stale] == [5000]
     assert len(plan) == 0
@@ -338,7 +239,7 @@ def test_an_object_is_not_taken_over_by_nature_from_a_model_that_was_not_read_to
 
 
 def test_one_object_is_taken_over_by_one_record_only() -> None:
-    old = device("one")
+    old = device(FABRIC, "one")
     actual = held_by([old])
     twins = [replace(old, key=f"{FABRIC}/Switch/{namespace}/one") for namespace in ("a", "b")]
     plan = compare(twins, actual, FABRIC, ALL)
@@ -349,9 +250,9 @@ def test_shared_objects_are_created_once_and_never_changed() -> None:
     records = small_fabric()
     plan = compare(records, held_by(records), FABRIC, ALL)
     assert plan.unchanged["device_type"] == 1
-    lonely = held_by(records[2:])
+    lonely = held_by(records[3:])
     plan = compare(records, lonely, FABRIC, ALL)
-    assert sorted(create.record.model for create in plan.creates) == ["device_role", "device_type"]
+    assert sorted(create.record.model for create in plan.creates) == ["device_role", "device_type", "manufacturer"]
 
 
 def test_an_empty_plan_is_empty() -> None:
@@ -366,7 +267,7 @@ def test_a_cable_that_moves_an_end_moves_that_end_alone() -> None:
     records = small_fabric()
     ports = [record for record in records if record.model == "interface"]
     actual = held_by(records)
-    moved = cable("c1", ports[2], ports[1])
+    moved = cable(FABRIC, "c1", ports[2], ports[1])
     before = actual.owned["cable"][moved.key].values
     assert len(ends_of(before)) == 2
     (update,) = compare([*records[:-2], moved, records[-1]], actual, FABRIC, ALL).updates

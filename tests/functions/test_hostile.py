@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from functions import registry
-from infra.sandbox.fabric.serve import Fabrics, serve
+from functions.kinds import KINDS
+from infra.sandbox.fabric.serve import Fabrics, make_kubeconfig, serve
 from tests import hostile
 from tests.certificates import authority
 from tests.fabric_content import small_cluster
 from tests.hostile import HOSTILE, Behaviour, Peer, Server
-from tests.house import MARGIN, Asked, House, house
+from tests.house import MARGIN, Asked, House, house, requested
 from tests.netbox_content import bootstrapped, opened, with_fabric
 from tests.netbox_fixtures import ServedNetBox
 from tests.proxy import Seen, answering
@@ -43,6 +44,7 @@ def ready(netbox_server: ServedNetBox) -> ServedNetBox:
     with opened(served) as netbox:
         for name in (FABRIC, "healthy", "written"):
             with_fabric(netbox, name)
+        with_fabric(netbox, "unchecked", fabric_insecure_tls=True)
     return served
 
 
@@ -136,6 +138,50 @@ def test_a_fabric_with_the_certificate_of_another_gets_no_token(at_home: House, 
     one_outcome_in_time(asked)
     assert (asked.outcome["result"], asked.code) == ("failed", "fabric_tls")
     assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("token", "code"),
+    [("revoked", "fabric_unauthorized"), ("fabric-nobody", "fabric_forbidden")],
+    ids=["a token that is not known", "a token without any right"],
+)
+def test_a_token_that_is_no_use_is_told_by_the_right_error(
+    at_home: House, fabrics: Fabrics, token: str, code: str
+) -> None:
+    fabric = fabrics["healthy"]
+    given = token if token == "revoked" else fabric.token_of(token)
+    at_home.secret(FABRIC, make_kubeconfig(FABRIC, fabric.url, fabric.ca_pem, given))
+    asked = at_home.ask(FABRIC)
+    one_outcome_in_time(asked)
+    assert (asked.outcome["result"], asked.code) == ("failed", code)
+    assert given not in str(asked.outcome)
+
+
+def test_a_certificate_goes_unchecked_only_where_the_fabric_says_so_and_every_outcome_tells_it(
+    at_home: House, fabrics: Fabrics
+) -> None:
+    served = fabrics["healthy"]
+    lines = served.kubeconfig.splitlines()
+    at = next(number for number, line in enumerate(lines) if "certificate-authority-data" in line)
+    end = next(number for number in range(at + 1, len(lines)) if ":" in lines[number] or lines[number].startswith("-"))
+    indent = lines[at][: len(lines[at]) - len(lines[at].lstrip())]
+    unchecked = "\n".join([*lines[:at], f"{indent}insecure-skip-tls-verify: true", *lines[end:]])
+    for name in (FABRIC, "unchecked"):
+        at_home.secret(name, unchecked)
+    refused, taken = at_home.ask(FABRIC), at_home.ask("unchecked")
+    assert (refused.code, refused.outcome["insecure_tls"]) == ("bad_kubeconfig", False)
+    assert taken.outcome["insecure_tls"] is True
+    assert taken.outcome["kinds"]["Switch"]["reading"] == "complete"
+
+
+def test_a_fabric_all_of_whose_lists_hang_is_timed_out(at_home: House, fabrics: Fabrics) -> None:
+    fabrics["healthy"].faults.set(f"hang:{kind.plural}" for kind in KINDS)
+    try:
+        asked = at_home.ask("healthy")
+    finally:
+        fabrics["healthy"].faults.set()
+    one_outcome_in_time(asked, "healthy")
+    assert (asked.outcome["result"], asked.code) == ("timed_out", "fabric_timeout")
 
 
 BAD_SECRETS = {
@@ -244,37 +290,11 @@ def test_what_was_sent_and_never_confirmed_is_told_and_found_again(at_home: Hous
     assert at_home.ask("written").outcome["written"] == 0
 
 
-HUNG_EVENTS = {
-    "hangs": hostile.silent,
-    "drips": hostile.dripping_header,
-    "is down for maintenance": answering("503 Service Unavailable"),
-    "resets": hostile.reset_mid_body,
-    "answers something else": hostile.html_page,
-    "lost the topic": answering("404 Not Found", b"{}"),
-}
-
-
-@pytest.mark.parametrize("case", HUNG_EVENTS)
-def test_an_outcome_that_cannot_be_published_is_a_503_by_the_deadline(at_home: House, case: str) -> None:
-    at_home.events.misbehave(HUNG_EVENTS[case])
-    asked = at_home.ask("unknown")
-    assert asked.status == 503
-    assert asked.seconds < DEADLINE + MARGIN
-    assert asked.outcomes == []
-    assert (asked.answer["error"]["code"], asked.answer["publish_error"]["code"]) == (
-        "unknown_fabric",
-        "publish_failed",
-    )
-    # Delivered again, the same request ends in one outcome.
-    at_home.events.behave()
-    again = at_home.ask("unknown")
-    assert (again.status, again.code) == (200, "unknown_fabric")
-
-
-def test_a_short_silence_of_the_events_is_waited_out(at_home: House) -> None:
-    at_home.events.misbehave(answering("503 Service Unavailable"), times=2)
-    asked = at_home.ask("unknown")
-    assert (asked.status, asked.code) == (200, "unknown_fabric")
+def test_a_body_without_a_length_is_read_no_further_than_allowed(at_home: House) -> None:
+    headers, _ = requested(FABRIC)
+    asked = at_home.post(headers, iter([b" " * 65_536] * 64))
+    assert (asked.status, asked.outcome["result"], asked.code) == (200, "failed", "bad_request")
+    assert (asked.outcome["fabric"], asked.outcome["request_id"]) == (FABRIC, "e-1")
 
 
 def test_a_healthy_fabric_is_synced_after_all_that(at_home: House) -> None:

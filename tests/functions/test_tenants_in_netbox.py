@@ -14,9 +14,9 @@ from infra.netbox import NetBox, NetBoxError, Row
 from infra.sandbox.fabric.manifests import Cluster
 from infra.sandbox.fabric.offering import BY_KIND
 from infra.sandbox.fabric.topology import spine_leaf
-from tests.functions.test_apply import bootstrapped, with_fabric
 from tests.functions.test_underlay_in_netbox import synced
 from tests.functions.translate.test_reading import LAB_FABRIC
+from tests.netbox_content import bootstrapped, with_fabric
 from tests.netbox_fixtures import ServedNetBox
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from functions.apply import Applied, Applier, references
+from functions.apply import Applied, Applier
 from functions.compare import compare
 from functions.fabric import Fabric
 from functions.records import MODELS, Ref
+from functions.rows import references
 from functions.survey import survey
 from functions.translate import translate
 from infra.deadline import Deadline
 from infra.netbox import NetBox
-from tests.functions.test_apply import bootstrapped, with_fabric
 from tests.functions.translate.hedgehog import snapshot
 from tests.functions.translate.test_underlay_properties import UNDERLAY
+from tests.netbox_content import bootstrapped, with_fabric
 from tests.netbox_fixtures import ServedNetBox
 
 
