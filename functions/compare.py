@@ -172,6 +172,8 @@ def differences(
         spec = MODELS[record.model].fields[name]
         if spec.shape is Shape.ENDS or (spec.once and not created) or (_shared(record) and not spec.merged):
             continue
+        if (record.model, name) == ("device", "cluster") and _elsewhere(record, existing, ids):
+            continue
         before, after = existing.values.get(name), comparable(value, spec.shape, ids)
         if spec.merged:
             after = before | after
@@ -185,6 +187,12 @@ def differences(
         if not _same(before, value):
             changes.append(Change(name, before, value))
     return tuple(changes)
+
+
+def _elsewhere(record: Record, existing: Existing, ids: Mapping[Ref, int]) -> bool:
+    """Whether people have moved a device to another site, where NetBox refuses the fabric's cluster for it."""
+    site = record.fields.get("site")
+    return isinstance(site, Ref) and existing.values.get("site") != ids.get(site)
 
 
 def _shared(record: Record) -> bool:

@@ -17,6 +17,9 @@ from functions.rows import comparable
 NUMBERED: Final = frozenset({"vlan", "prefix", "ip_address"})
 """The models of which an object may have to give up its number at once; a name can wait until its owner is gone."""
 
+GOES_ALONG: Final = frozenset({"prefix", "l2vpn_termination"})
+"""What has no parts of its own, and is nothing without its number."""
+
 
 def superseded(plan: Plan, actual: Actual) -> dict[Stale, str]:
     """The stale objects of `plan` that are in the way of one of its own creates or updates: each with whose way."""
@@ -39,23 +42,24 @@ def superseded(plan: Plan, actual: Actual) -> dict[Stale, str]:
             continue
         if whose is not None:
             found[stale] = whose
-    return found | _with_parts(found, plan, actual)
+    return _with_parts(found, plan, actual)
 
 
 def _with_parts(found: Mapping[Stale, str], plan: Plan, actual: Actual) -> dict[Stale, str]:
-    """What must be gone before the `found` ones, where the fabric no longer has it either (a VLAN's termination)."""
+    """The `found` ones, and what goes with a number: the prefix of a VLAN, and its termination, when they are gone too.
+
+    A number that something else of ours still has (the port of a switch that is gone) waits until that is gone.
+    """
     used = users(actual.owned)
     gone = {(s.model, s.id): s for s in plan.stale}
-    more: dict[Stale, str] = {}
-    queue = list(found.items())
-    while queue:
-        stale, whose = queue.pop()
-        for place in parts((stale.model, stale.id), used):
-            part = gone.get(place)
-            if part is not None and part not in found and part not in more:
-                more[part] = whose
-                queue.append((part, whose))
-    return more
+    whole = dict(found)
+    for stale, whose in found.items():
+        some = parts((stale.model, stale.id), used) if stale.model in NUMBERED else frozenset()
+        if all(place in gone and place[0] in GOES_ALONG for place in some):
+            whole |= {gone[place]: whose for place in some if gone[place] not in whole}
+        elif any(place in gone for place in some):
+            del whole[stale]
+    return whole
 
 
 def _written(plan: Plan, model: str) -> Iterator[Create | Update]:

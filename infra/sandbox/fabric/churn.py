@@ -175,6 +175,48 @@ def _move_link(hand: _Hand) -> str | None:
     return f"connection {name} moves from {switch}/{old} to {end['port']}"
 
 
+def _swap_links(hand: _Hand) -> str | None:
+    """Two servers exchange their ports, as when cables were plugged the wrong way round."""
+    made = [(o["metadata"]["name"], o["spec"]) for o in hand.cluster.objects("Connection")]
+    single = [(name, spec) for name, spec in made if variant(spec) == "unbundled"]
+    if len(single) < 2:
+        return None
+    (name, spec), (other_name, other) = hand.rng.sample(single, 2)
+    end, other_end = spec["unbundled"]["link"]["switch"], other["unbundled"]["link"]["switch"]
+    end["port"], other_end["port"] = other_end["port"], end["port"]
+    hand.put("Connection", name, spec)
+    hand.put("Connection", other_name, other)
+    return f"connections {name} and {other_name} exchange their ports"
+
+
+def _replace_switch(hand: _Hand) -> str | None:
+    """A switch goes, and one with another name takes its place and its wires."""
+    picked = hand.pick("Switch")
+    if not picked:
+        return None
+    name, spec = picked
+    new = f"{name.partition('-new')[0]}-new{hand.number}"
+    hand.put("Switch", new, spec)
+    for made in list(hand.cluster.objects("Connection")):
+        if any(device == name for _, device, _ in endpoints(made["spec"])):
+            hand.put("Connection", made["metadata"]["name"], _replugged(made["spec"], name, new))
+    hand.drop("Switch", name)
+    return f"switch {name} is replaced by {new}"
+
+
+def _replugged(value: Any, old: str, new: str) -> Any:
+    """A connection's spec with the ports of one switch on another."""
+    if isinstance(value, list):
+        return [_replugged(inner, old, new) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    moved = {key: _replugged(inner, old, new) for key, inner in value.items()}
+    port = value.get("port")
+    if isinstance(port, str) and port.startswith(f"{old}/"):
+        moved["port"] = f"{new}/{port.partition('/')[2]}"
+    return moved
+
+
 def _rebreak(hand: _Hand) -> str | None:
     """A cage changes its mode: one that is free of wires, or whose only wire is on the lane that stays."""
     picked = hand.pick("Switch")
@@ -231,6 +273,18 @@ def _renumber(hand: _Hand) -> str | None:
     return f"VPC {name} renumbers {subnet} from {old} to {fresh[0]}, VLAN {fresh[1]}"
 
 
+def _swap_subnets(hand: _Hand) -> str | None:
+    """Two subnets of a VPC exchange all that they are, their VLANs and networks included."""
+    picked = hand.pick("VPC", lambda spec: len(spec.get("subnets", {})) > 1)
+    if not picked:
+        return None
+    name, spec = picked
+    one, other = hand.rng.sample(sorted(spec["subnets"]), 2)
+    spec["subnets"][one], spec["subnets"][other] = spec["subnets"][other], spec["subnets"][one]
+    hand.put("VPC", name, spec)
+    return f"subnets {one} and {other} of VPC {name} exchange their networks"
+
+
 def _add_vpc(hand: _Hand) -> str | None:
     fresh = _free_network(hand)
     if not fresh:
@@ -277,4 +331,7 @@ _ACTIONS: Mapping[str, Callable[[_Hand], str | None]] = {
     "remove_server": _remove_server,
     "remove_vpc": _remove_vpc,
     "renumber_vpc": _renumber,
+    "replace_switch": _replace_switch,
+    "swap_links": _swap_links,
+    "swap_subnets": _swap_subnets,
 }
