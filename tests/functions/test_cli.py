@@ -61,7 +61,12 @@ def ready(netbox_server: ServedNetBox) -> ServedNetBox:
 
 def terminal_at(served: ServedNetBox, secrets: Path) -> Terminal:
     return Terminal(
-        {"NETBOX_URL": served.url, "NETBOX_TOKEN": served.token_v2, "FABRIC_SYNC_SECRETS": str(secrets)},
+        {
+            "NETBOX_URL": served.url,
+            "NETBOX_TOKEN": served.token_v2,
+            "FABRIC_SYNC_SECRETS": str(secrets),
+            "XDG_STATE_HOME": str(secrets.parent / "state"),
+        },
     )
 
 
@@ -73,12 +78,12 @@ def terminal(ready: ServedNetBox, secrets: Path) -> Terminal:
 def test_a_plan_writes_nothing_and_a_sync_writes_it_once(terminal: Terminal, ready: ServedNetBox) -> None:
     with opened(ready) as netbox:
         before = changes(netbox)
-        plan = terminal.json("sync", "lab", "--plan")
+        plan = terminal.json("plan", "lab")
         assert changes(netbox) == before
         assert plan["writes"] == len(plan["creates"]) > 0
         assert plan["updates"] == plan["stale"] == plan["reasons"] == []
         assert plan["counts"]["device"]["create"] == sum(one["model"] == "device" for one in plan["creates"])
-        shown = terminal.run("sync", "lab", "--plan")
+        shown = terminal.run("plan", "lab")
         assert shown.exit_code == 0
         assert plan["digest"] in shown.stdout
         assert f"{plan['writes']} objects would be written" in shown.stdout
@@ -92,19 +97,19 @@ def test_a_plan_writes_nothing_and_a_sync_writes_it_once(terminal: Terminal, rea
         assert "lab succeeded" in again.stdout
         assert "0 objects written" in again.stdout
         assert changes(netbox) == before
-        assert "nothing would be written" in terminal.run("sync", "lab", "--plan").stdout
+        assert "nothing would be written" in terminal.run("plan", "lab").stdout
 
         # What a person changed in our fields comes back field by field, references by their names.
         (leaf,) = netbox.read("dcim/devices", {"cf_fabric_name": "lab", "name": "leaf-1"})
         theirs = netbox.create("dcim/platforms", [{"name": "Theirs", "slug": "theirs"}])[0]
         netbox.update("dcim/devices", [{"id": leaf["id"], "platform": theirs["id"], "comments": "kept"}])
-    (update,) = terminal.json("sync", "lab", "--plan")["updates"]
+    (update,) = terminal.json("plan", "lab")["updates"]
     platform = leaf["platform"]["slug"]
     assert (update["model"], update["key"], update["id"]) == ("device", "lab/Switch/default/leaf-1", leaf["id"])
     assert [(change["field"], change["after"]) for change in update["changes"]] == [("platform", platform)]
-    shown = terminal.run("sync", "lab", "--plan").stdout
+    shown = terminal.run("plan", "lab").stdout
     (line,) = [line for line in shown.splitlines() if "leaf-1" in line]
-    assert line.split()[2:] == ["platform", str(update["changes"][0]["before"]), platform]
+    assert line.split()[2:] == ["platform", str(update["changes"][0]["before"]), platform, "people", "in", "NetBox"]
 
 
 def test_a_fabric_that_hangs_ends_at_the_deadline_with_a_hint(terminal: Terminal) -> None:
@@ -115,7 +120,7 @@ def test_a_fabric_that_hangs_ends_at_the_deadline_with_a_hint(terminal: Terminal
     assert "hint: The fabric's API server did not answer in time" in done.stdout
     outcome = terminal.json("sync", "mute", "--deadline", "4", code=1)
     assert outcome["duration_s"] <= outcome["deadline_s"] == 4.0
-    plan = terminal.json("sync", "mute", "--plan", "--deadline", "4", code=1)
+    plan = terminal.json("plan", "mute", "--deadline", "4", code=1)
     assert (plan["result"], plan["error"]["code"]) == ("timed_out", "fabric_timeout")
     status = terminal.json("status", "mute")
     assert status["result"] == "timed_out"
@@ -127,7 +132,7 @@ def test_what_cannot_be_read_makes_it_incomplete_and_says_what(terminal: Termina
     outcome = terminal.json("sync", "gap", code=3)
     assert outcome["result"] == "incomplete"
     assert any(reason.startswith("Connection could not be read") for reason in outcome["reasons"])
-    done = terminal.run("sync", "gap", "--plan")
+    done = terminal.run("plan", "gap")
     assert done.exit_code == 3
     assert "incomplete: Connection could not be read" in done.stdout
 

@@ -66,7 +66,7 @@ def state(netbox_server: ServedNetBox, tmp_path: Path) -> Iterator[Path]:
 def settings(state: Path, **more: str) -> Mapping[str, str]:
     """The environment of another terminal: nothing set but where the sandbox is."""
     clean = {name: text for name, text in os.environ.items() if not name.startswith(("NETBOX_", "FABRIC_SYNC_"))}
-    return {**clean, STATE_VARIABLE: str(state), **more}
+    return {**clean, STATE_VARIABLE: str(state), "XDG_STATE_HOME": str(state), **more}
 
 
 def command(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -99,7 +99,7 @@ def test_a_sandbox_is_up_for_the_time_of_a_block_and_others_find_it(state: Path)
         assert command(state, "bootstrap").returncode == 0
         added = command(state, "fabrics", "add", "lab", "--site", "lab", "--create-site", "--secret", "fabric-lab")
         assert added.returncode == 0, added.stderr
-        assert json.loads(command(state, "sync", "lab", "--plan", "--json").stdout)["writes"] > 0
+        assert json.loads(command(state, "plan", "lab", "--json").stdout)["writes"] > 0
     assert world.status().state is State.DOWN
     assert world.addresses() is None
     assert not file.exists()
