@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from functions.places import untangled
 from functions.plan import Create, Delete, Plan, Update
 from functions.waves import Operation, parts
 
@@ -34,10 +35,17 @@ def moved(shown: Mapping[str, str], now: Mapping[str, str]) -> Moved:
 def rest(plan: Plan, settled: Iterable[Operation]) -> Plan:
     """The plan that the next run will make when nothing else changes: `plan` without what is `settled`.
 
-    Of an object that was written in parts, the parts that are still to come are left.
+    Of an object that was written in parts, the parts that are still to come are left; one that has made way for
+    another is found where it stepped aside to.
     """
-    done = {_part(op) for op in settled}
-    left = [op for _, op in parts(plan) if _part(op) not in done]
+    settled = tuple(settled)
+    done = {_part(op) for op in settled if not (isinstance(op, Update) and op.aside)}
+    aside = {(op.model, op.key): op for op in settled if isinstance(op, Update) and op.aside}
+    updates_now = (
+        _as_found(back, aside[op.model, op.key]) if (op.model, op.key) in aside else op
+        for op, back in zip(plan.updates, untangled(plan.updates)[1], strict=True)
+    )
+    left = [op for _, op in parts(replace(plan, updates=tuple(updates_now))) if _part(op) not in done]
     creates = tuple(op for op in left if isinstance(op, Create))
     new = {(op.model, op.key) for op in creates}
     updates: dict[tuple[str, str], Update] = {}
@@ -58,6 +66,12 @@ def rest(plan: Plan, settled: Iterable[Operation]) -> Plan:
 def _part(op: Operation) -> tuple[type, str, str, bool, bool]:
     extra, mark = (op.extra, op.mark) if isinstance(op, Update) else (False, False)
     return type(op), op.model, op.key, extra, mark
+
+
+def _as_found(op: Update, aside: Update) -> Update:
+    """The update of an object that has stepped aside, from the values that it has there."""
+    there = {change.field: change.after for change in aside.changes}
+    return replace(op, changes=tuple(replace(c, before=there.get(c.field, c.before)) for c in op.changes))
 
 
 def _joined(one: Update, other: Update) -> Update:

@@ -225,7 +225,7 @@ class Applier:
             text = "; ".join(f"{c.field} is {c.before!r}, not {c.after!r}" for c in kept)
             self._refuse(op, f"NetBox took it, but {text}", done)
         elif isinstance(op, Update) and op.aside:
-            return  # its own update is still to come
+            done.settled.append(op)  # its own update is still to come
         elif not self._tagged(op, existing):
             self._refuse(op, "NetBox took it, but not its tags", done)
         else:

@@ -54,7 +54,7 @@ class Mended:
 
 def mended(confirmed: Iterable[Create | Update | Delete]) -> Mended:
     """What the operations that NetBox `confirmed` tell of the objects that were there before."""
-    updates = [op for op in confirmed if isinstance(op, Update) and not op.mark and op.id is not None]
+    updates = [op for op in confirmed if isinstance(op, Update) and not (op.mark or op.aside) and op.id]
     drift = Counter(change.drift for op in updates for change in _owned(op))
     edited: dict[tuple[str, str], dict[str, Drift]] = {}
     for op in updates:

@@ -13,7 +13,7 @@ from functions.fields import KEY
 from functions.plan import Change, Create, Delete, Plan, Stale, Update, digest_of
 from functions.putback import mended
 from functions.records import Record, Ref
-from functions.waves import Operation, parts
+from functions.waves import Operation, parts, waves
 
 DEVICE = Ref("device", "a/Switch/d/s1")
 ADDRESS = Ref("ip_address", "a/Switch/d/s1#ip")
@@ -98,6 +98,19 @@ def test_the_part_that_is_left_of_a_new_object_is_what_the_next_run_finds_to_cha
     left = rest(WHOLE, [WHOLE.creates[0]])
     found = Update(WHOLE.creates[0].record, 77, (Change("primary_ip4", None, 12, Drift.FABRIC_MOVED),))
     assert left.digest == replace(WHOLE, creates=WHOLE.creates[1:], updates=(*WHOLE.updates, found)).digest
+
+
+def test_what_has_stepped_aside_for_another_is_left_with_the_place_that_it_stepped_to() -> None:
+    site = Ref("site", "s")
+    swapped = [
+        Update(Record("device", key, {"name": new, "site": site}), id_, (Change("name", old, new),))
+        for key, id_, old, new in (("a/Switch/d/s1", 1, "one", "two"), ("a/Switch/d/s2", 2, "two", "one"))
+    ]
+    plan = Plan(updates=tuple(swapped))
+    (aside, (first, _)) = waves(plan)
+    found = replace(swapped[1], changes=(Change("name", "stepping-aside-2", "one"),))
+    assert rest(plan, [*aside, first]).digest == Plan(updates=(found,)).digest
+    assert mended(aside).as_dict()["drift"]["unknown"] == 0
 
 
 def test_an_outcome_tells_who_had_moved_and_what_was_put_back() -> None:
