@@ -109,7 +109,7 @@ def _custom_field_row(custom: CustomField, sets: Mapping[str, int]) -> Row:
         "group_name": GROUP,
         "filter_logic": "exact",
         "unique": custom.unique,
-        "ui_visible": "always" if custom.editable else "if-set",
+        "ui_visible": "hidden" if custom.hidden else "always" if custom.editable else "if-set",
         "ui_editable": "yes" if custom.editable else "no",
         "is_cloneable": False,
     }

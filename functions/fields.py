@@ -31,7 +31,7 @@ _DEVICE = ("dcim.device",)
 
 @dataclass(frozen=True, slots=True)
 class CustomField:
-    """One custom field: its NetBox type, the object types it stands on, and whether people may edit it."""
+    """One custom field: its NetBox type, the object types it stands on, and whether people see it and may edit it."""
 
     name: str
     label: str
@@ -39,6 +39,7 @@ class CustomField:
     on: tuple[str, ...]
     description: str
     editable: bool = False
+    hidden: bool = False
     unique: bool = False
     choices: str | None = None
     default: bool | int | str | None = None
@@ -77,7 +78,9 @@ CHOICE_SETS: tuple[ChoiceSet, ...] = (
 CUSTOM_FIELDS: tuple[CustomField, ...] = (
     CustomField(KEY, "Fabric key", "text", _OWNED, "Identity: fabric/Kind/namespace/name#part", unique=True),
     CustomField(NAME, "Fabric", "text", _OWNED, "The fabric that owns this object"),
-    CustomField(APPLIED, "Last applied", "json", _OWNED, "Notes of the values last applied, to tell who moved"),
+    CustomField(
+        APPLIED, "Last applied", "json", _OWNED, "Notes of the values last applied, to tell who moved", hidden=True
+    ),
     CustomField("fabric_source", "Fabric source", "text", _OWNED, "The Kubernetes object behind it"),
     CustomField(STALE_SINCE, "Stale since", "datetime", _OWNED, "Since when the fabric no longer has it"),
     CustomField(STALE_RUN, "Stale at run", "integer", _OWNED, "The fabric's count of runs when it was marked"),
