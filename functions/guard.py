@@ -92,10 +92,13 @@ def judge_stale(
 ) -> Verdict:
     """What may be done with `stale` objects of `fabric`.
 
-    `urgent` are those in the way of an object that the fabric has now (and of which): they do not wait for the grace.
+    `urgent` are those in the way of an object that the fabric has now (and of which): under the policy `delete` they do
+    not wait for the grace.
     `absent` are the kinds that the fabric no longer offers: of these nothing is deleted unless a person releases it.
     """
     urgent = urgent or {}
+    # Under `mark` nothing is deleted, whatever it is in the way of: NetBox's refusal of the new object tells of it.
+    hurried = set(urgent) if deletion.policy is DeletePolicy.DELETE else set()
     known = {s: owned.get(s.model, {}).get(s.key) for s in stale}
     holds: list[Hold] = []
     open_: list[Stale] = []
@@ -114,7 +117,7 @@ def judge_stale(
     for s in open_:
         custom, tags = owned[s.model][s.key].custom, owned[s.model][s.key].tags
         since = since_of(custom)
-        if s in urgent or _is_over(custom, deletion, now):
+        if s in hurried or _is_over(custom, deletion, now):
             due.append(s)
         elif since is None or STALE_TAG not in tags:
             marks.append(s)

@@ -107,8 +107,8 @@ def test_whatever_is_gone_only_what_may_go_is_let_go(drawn: list[Any], data: st.
         assert deletion.policy is not DeletePolicy.NEVER
     for one in verdict.delete:
         custom = owned[one.model][one.key].custom
+        assert deletion.policy is DeletePolicy.DELETE
         if one not in urgent:
-            assert deletion.policy is DeletePolicy.DELETE
             assert NOW - datetime.fromisoformat(custom[STALE_SINCE]) >= deletion.grace
             assert deletion.runs + 1 - custom[STALE_RUN] >= deletion.grace_runs
     living = {source_of(s.key, FABRIC) for s in everything if s not in stale}

@@ -13,7 +13,7 @@ from infra.netbox import Row
 from tests.fabric_content import small_cluster
 from tests.netbox_content import bootstrapped, changes
 from tests.netbox_fixtures import ServedNetBox
-from tests.story import story, tenant, without
+from tests.story import Story, story, tenant, without
 
 
 @pytest.fixture(scope="module")
@@ -205,14 +205,29 @@ def test_a_prefix_of_people_holds_the_vrf_of_a_vpc_and_nothing_else(ready: Serve
         assert changes(told.netbox) == quiet
 
 
+def overlap(told: Story) -> None:
+    """Let another subnet have the range of the first, but for its end."""
+    subnet = told.cluster.get("VPC", "vpc-1")["spec"]["subnets"]["s1"]
+    told.cluster.patch("VPC", "vpc-1", {"spec": {"subnets": {"s1": None, "s2": subnet}}})
+    told.cluster.patch("VPC", "vpc-1", {"spec": {"subnets": {"s2": {"dhcp": {"range": {"end": "10.0.1.30"}}}}}})
+
+
+def test_under_the_policy_mark_nothing_is_deleted_whatever_it_is_in_the_way_of(
+    ready: ServedNetBox, tmp_path: Path
+) -> None:
+    with story(ready, tmp_path, "marked", tenant(small_cluster("marked"))) as told:
+        before = {row["id"] for row in told.owned("ipam/ip-ranges")}
+        overlap(told)
+        outcome = told.sync()
+        assert outcome.result is Result.INCOMPLETE
+        assert any("ip_range" in reason and "refused" in reason for reason in outcome.reasons)
+        assert {row["id"] for row in told.owned("ipam/ip-ranges")} == before
+        assert all(is_marked(row) for row in told.owned("ipam/ip-ranges"))
+
+
 def test_a_range_that_is_gone_makes_room_for_one_that_overlaps_it(ready: ServedNetBox, tmp_path: Path) -> None:
-    with story(ready, tmp_path, "ranges", tenant(small_cluster("ranges"))) as told:
-        told.cluster.patch(
-            "VPC",
-            "vpc-1",
-            {"spec": {"subnets": {"s1": None, "s2": told.cluster.get("VPC", "vpc-1")["spec"]["subnets"]["s1"]}}},
-        )
-        told.cluster.patch("VPC", "vpc-1", {"spec": {"subnets": {"s2": {"dhcp": {"range": {"end": "10.0.1.30"}}}}}})
+    with story(ready, tmp_path, "ranges", tenant(small_cluster("ranges")), **{POLICY: "delete"}) as told:
+        overlap(told)
         outcome = told.sync()
         assert (outcome.result, outcome.reasons) == (Result.SUCCEEDED, ())
         assert outcome.objects["ip_range"] == {"created": 1, "stale": 1, "deleted": 1}
@@ -244,7 +259,7 @@ def test_a_new_connection_takes_over_the_cable_that_its_port_has(ready: ServedNe
 
 
 def test_two_cables_on_the_ports_of_a_new_one_leave_one_at_once(ready: ServedNetBox, tmp_path: Path) -> None:
-    with story(ready, tmp_path, "merged", small_cluster("merged", switches=3)) as told:
+    with story(ready, tmp_path, "merged", small_cluster("merged", switches=3), **{POLICY: "delete"}) as told:
         for number in (1, 2):
             gone = without(told.cluster, "Connection", f"mesh-{number}")
         gone["metadata"] = {"name": "mesh-x"}
