@@ -12,7 +12,7 @@ from functions.fabric import Fabric
 from functions.survey import survey
 from infra import netbox as door
 from infra.deadline import Deadline
-from infra.netbox import NetBox, NetBoxError, NetBoxReader, UnprovenReadError
+from infra.netbox import DeletePermit, NetBox, NetBoxError, NetBoxReader, UnprovenReadError
 from tests import hostile
 from tests.netbox_content import opened
 from tests.netbox_fixtures import ServedNetBox
@@ -109,12 +109,17 @@ def at_second_page(do: Callable[[], None]) -> Callable[[Seen], bool]:
     return look
 
 
+def delete(netbox: NetBox, ids: list[int]) -> None:
+    """What people do without a guard."""
+    netbox.delete(PATH, ids, DeletePermit(frozenset((PATH, id_) for id_ in ids)))
+
+
 @pytest.fixture
 def crowd(filled: ServedNetBox) -> Iterator[tuple[ServedNetBox, NetBox]]:
     """The real NetBox with thirty tags, and somebody else's door to it; what they do is undone afterwards."""
     with opened(filled) as other:
         yield filled, other
-        other.delete(PATH, [row["id"] for row in other.read(PATH)])
+        delete(other, [row["id"] for row in other.read(PATH)])
         other.create(PATH, rows_of(30))
 
 
@@ -145,7 +150,7 @@ def test_what_is_removed_while_a_list_is_read_is_not_in_it_at_the_second_try(
     def remove() -> None:
         if not removed:
             removed.append(first)
-            other.delete(PATH, [first])
+            delete(other, [first])
 
     with proxied(served.url) as proxy, NetBox(proxy.url, served.token_v2, Deadline.after(60)) as netbox:
         proxy.misbehave(hostile.silent, concerns=at_second_page(remove))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from functions.errors import Code, Side, problem_of
 from infra.deadline import Deadline, DeadlineExceeded
-from infra.netbox import NetBox, NetBoxError, NetBoxReader, UnprovenReadError, UnusableAnswerError
+from infra.netbox import DeletePermit, NetBox, NetBoxError, NetBoxReader, UnprovenReadError, UnusableAnswerError
 from infra.transport import TransportError
 from tests import hostile
 from tests.proxy import answering
@@ -161,7 +161,7 @@ def test_a_refusal_is_told_with_its_status(case: str, ask: str) -> None:
         elif ask == "create":
             netbox.create(PATH, [{"name": "x"}])
         else:
-            netbox.delete(PATH, [1])
+            netbox.delete(PATH, [1], DeletePermit(frozenset({(PATH, 1)})))
     assert refused.value.status == status
     assert problem_of(refused.value, Side.NETBOX).code is code
     assert len(str(refused.value)) < 700
