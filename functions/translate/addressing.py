@@ -11,7 +11,7 @@ from functions.snapshot import Snapshot
 from functions.translate.inventory import CONTROL_KIND, GATEWAY_KIND, NODE_KIND, SWITCH, Device, Inventory
 from functions.translate.issues import Code, Notes
 from functions.translate.names import clean
-from functions.translate.networks import Address, as_address, written
+from functions.translate.networks import Address, as_address, unfit, written
 from functions.translate.ports import MANAGEMENT
 from functions.translate.spec import Spec, Thing
 from functions.translate.wiring import Use, Wiring
@@ -136,23 +136,10 @@ def _fitting(spec: Spec, path: tuple[str, ...], text: str) -> tuple[Address, int
         spec.malformed(path, f"holds {text}, which is no address")
         return None
     address, length = found[0], found[0].max_prefixlen if found[1] is None else found[1]
-    if (why := _unfit(address, length)) is not None:
+    if (why := unfit(address, length)) is not None:
         spec.malformed(path, f"holds {text}, {why}")
         return None
     return address, length
-
-
-def _unfit(address: Address, length: int) -> str | None:
-    """Why no interface can have that address (NetBox's rules, `IPAddress.clean`); None if one can."""
-    if length == 0:
-        return "which has no network part"
-    host_bits = address.max_prefixlen - length
-    hosts = int(address) & ((1 << host_bits) - 1)
-    if host_bits > 1 and hosts == 0:
-        return "which is the network's own address"
-    if host_bits > 1 and address.version == 4 and hosts == (1 << host_bits) - 1:
-        return "which is the network's broadcast address"
-    return None
 
 
 def _slots(device: Device, slots: tuple[tuple[str, str, str | None], ...]) -> Iterator[Place]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from functions.fields import TAGS
 from functions.records import Json, Record, Ref, Value
 from functions.translate import state
 from functions.translate.asns import ASN_MAX
@@ -40,7 +41,8 @@ _ROLE_OF = {SERVER_KIND: "fabric-server", GATEWAY_KIND: "fabric-gateway", CONTRO
 SWITCH_ROLES = frozenset({"spine", "server-leaf", "border-leaf", "mixed-leaf"})
 
 MANAGED = "fabric-managed"
-_MANAGED_COLOUR, _FABRIC_COLOUR, _GROUP_COLOUR = "2196f3", "00bcd4", "ffc107"
+_FABRIC_COLOUR, _GROUP_COLOUR = "00bcd4", "ffc107"
+_MANAGED_COLOUR = next(tag.color for tag in TAGS if tag.slug == MANAGED)
 
 
 def translate(scene: Scene) -> Iterator[Record]:

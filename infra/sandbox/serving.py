@@ -63,7 +63,7 @@ class Serving:
         try:
             self._program.start()
             self._program.wait_ready(self._answers, Deadline.after(seconds))
-        except BaseException:
+        except BaseException:  # Ctrl-C too: what was started must not stay
             self.close()
             raise
         return self

@@ -96,7 +96,7 @@ class World:
             netbox_was_up = self._netbox_is_up()
             try:
                 return self._start(progress, content or Content(), owned=owned)
-            except BaseException:
+            except BaseException:  # Ctrl-C too: what was started must not stay
                 self._end()
                 if not netbox_was_up:
                     self.netbox.down()

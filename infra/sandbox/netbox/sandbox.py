@@ -102,7 +102,7 @@ class NetBoxSandbox:
             startup = Startup(self.state, installation, instance, progress, self._children)
             try:
                 return self._running(startup.run(workers, owner, last_port=ledger.port))
-            except BaseException:
+            except BaseException:  # Ctrl-C too: what was started must not stay
                 self._end()
                 raise
 

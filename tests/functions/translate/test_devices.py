@@ -71,7 +71,7 @@ def test_a_fabric_of_one_switch_becomes_exactly_these_records() -> None:
 
     assert list(found.records) == [
         Record("tag", "fabric-lab1", {"name": "fabric-lab1", "slug": "fabric-lab1", "color": "00bcd4"}),
-        Record("tag", "fabric-managed", {"name": "fabric-managed", "slug": "fabric-managed", "color": "2196f3"}),
+        Record("tag", "fabric-managed", {"name": "fabric-managed", "slug": "fabric-managed", "color": "009688"}),
         Record(
             "tag",
             "fabric-sg-lab1-eslag-1",
