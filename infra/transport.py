@@ -2,7 +2,8 @@
 
 What is promised of every request: it ends by the deadline of its `Bounds`, it is sent once (no retries), its answer
 is read whole and stays under the byte cap, redirects are refused, proxies and CA bundles of the environment are not
-used. It raises `DeadlineExceeded` or `TransportError` and nothing else.
+used. It raises `DeadlineExceeded` or `TransportError` and nothing else. One exception to "once": where an idle connection
+turns out to have been closed by the other side, a reading request goes out again on a new one (RFC 9110 9.2.2).
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ __all__ = [
 _PIECE = 64 * 1024
 # Headers that describe the answer's way over the wire and no longer fit once it is read and unpacked.
 _OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
+
+_READING = frozenset({"GET", "HEAD"})
 
 # The first row that fits the error, or what it was raised from, names the fault.
 _FAULTS: tuple[tuple[type[BaseException], Fault], ...] = (
@@ -123,6 +126,17 @@ class _BoundedHTTPPool(HTTPConnectionPool):
             preload_content=False,
             request_url=url,
         )
+
+    def _make_request(self, conn: Any, method: str, url: str, **options: Any) -> urllib3.BaseHTTPResponse:  # type: ignore[override]
+        idle = conn.sock is not None
+        try:
+            return super()._make_request(conn, method, url, **options)
+        except (ConnectionError, ProtocolError):  # http.client.RemoteDisconnected is a ConnectionError
+            if not idle or method not in _READING:
+                raise
+            # Servers close idle connections when they like, and this request crossed with it: nobody answered.
+            conn.close()
+            return super()._make_request(conn, method, url, **options)
 
 
 class _BoundedHTTPSPool(_BoundedHTTPPool, HTTPSConnectionPool):

@@ -149,6 +149,35 @@ def test_a_pool_never_retries_whatever_it_is_told(retries: int | None) -> None:
         manager.clear()
 
 
+def drops_idle_connections(peer: hostile.Peer) -> None:
+    """Answers the first request on a connection; a second one crosses with the closing of it."""
+    peer.request()
+    peer.send(hostile.answer(b"{}"))
+    peer.request()
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_a_reading_request_that_crosses_with_the_closing_of_its_idle_connection_is_sent_on_a_new_one(
+    tls: bool, ca_file: str
+) -> None:
+    with (
+        hostile.serve(drops_idle_connections, tls=tls) as server,
+        session_for(server.url, Deadline.after(PATIENCE), ca_file) as session,
+    ):
+        assert session.get(server.url).ok
+        assert session.get(server.url).ok
+        assert (len(server.connections), len(server.requests)) == (2, 3)
+
+
+def test_a_writing_request_that_crosses_with_it_is_not_sent_again() -> None:
+    with hostile.serve(drops_idle_connections) as server, bounded_session(Deadline.after(PATIENCE)) as session:
+        assert session.get(server.url).ok
+        with pytest.raises(TransportError) as failed:
+            session.post(server.url, json={})
+        assert failed.value.fault is Fault.RESET
+        assert (len(server.connections), len(server.requests)) == (1, 2)
+
+
 def test_a_pool_does_not_follow_a_redirect_either() -> None:
     manager = BoundedPoolManager(Bounds(Deadline.after(PATIENCE)))
     with hostile.serve(hostile.slow_redirects) as server, pytest.raises(TransportError) as failed:
