@@ -2,8 +2,8 @@
 
 What is promised of every request: it ends by the deadline of its `Bounds`, it is sent once (no retries), its answer
 is read whole and stays under the byte cap, redirects are refused, proxies and CA bundles of the environment are not
-used. It raises `DeadlineExceeded` or `TransportError` and nothing else. One exception to "once": where an idle connection
-turns out to have been closed by the other side, a reading request goes out again on a new one (RFC 9110 9.2.2).
+used. It raises `DeadlineExceeded` or `TransportError` and nothing else. One exception to "once": where an idle
+connection was closed by the other side meanwhile, a reading request goes out again on a new one (RFC 9110 9.2.2).
 """
 
 from __future__ import annotations
