@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -82,7 +83,7 @@ class Stage:
         """One run with a deadline of `seconds`: its outcome, and its wall time in seconds."""
         started = time.monotonic()
         with self.netbox(seconds, reserve=min(3.0, seconds / 10)) as netbox:
-            request = SyncRequest(FABRIC, "bench", "bench", "bench")
+            request = SyncRequest(FABRIC, id_ := str(uuid.uuid4()), id_, "bench")
             run = Run(request, DirectorySecrets(self.secrets, "fabric-"), netbox.deadline)
             if recorder is not None:
                 recorder.watch(netbox)

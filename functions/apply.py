@@ -11,7 +11,7 @@ from typing import Any
 from functions.actual import Actual, Existing, existing_of
 from functions.compare import differences, merged_tags
 from functions.drift import applied
-from functions.errors import Problem, Side, problem_of
+from functions.errors import Problem, Side, SyncStopped, problem_of
 from functions.fields import APPLIED, KEY, NAME
 from functions.pace import Pace
 from functions.plan import Create, Delete, Plan, Update
@@ -67,7 +67,8 @@ class Applied:
 class Applier:
     """Writes one plan to one NetBox. `on_batch` hears (model, verb, objects confirmed so far, objects planned).
 
-    Without a `permit` nothing is deleted, whatever the plan says.
+    Without a `permit` nothing is deleted, whatever the plan says. `may_go_on` is asked before each batch, and raises
+    `SyncStopped` where there is a reason to stop (the lease is another's by now).
     """
 
     netbox: NetBox
@@ -76,6 +77,7 @@ class Applier:
     pace: Pace = field(default_factory=Pace)
     on_batch: Callable[[str, str, int, int], None] = lambda model, verb, done, planned: None
     permit: DeletePermit | None = None
+    may_go_on: Callable[[], None] = lambda: None
     _lost: dict[Ref, str] = field(default_factory=dict)
     _stuck: set[tuple[str, int]] = field(default_factory=set)
 
@@ -89,6 +91,8 @@ class Applier:
             done.cut = True
         except (NetBoxError, TransportError) as error:
             done.stopped = problem_of(error, Side.NETBOX)
+        except SyncStopped as stopped:
+            done.stopped = stopped.problem
         # What there was no time to look at goes in the next run, which is worth asking for where this one got on.
         done.cut = done.cut or (bool(plan.later) and not done.stopped and done.deleted.total() > 0)
         return done
@@ -103,6 +107,7 @@ class Applier:
             batch = [op for op in queue[:size] if self._ready(op, done)]
             del queue[:size]
             if batch:
+                self.may_go_on()
                 self._send(batch, done)
                 self.on_batch(model, verb, done.written, planned)
 

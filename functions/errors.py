@@ -48,6 +48,12 @@ class Code(StrEnum):
     BAD_SECRET = "bad_secret"  # noqa: S105 - the name of an error
     SECRETS_UNREACHABLE = "secrets_unreachable"
     BAD_KUBECONFIG = "bad_kubeconfig"
+    LEASE_LOST = "lease_lost"
+    NO_PROGRESS = "no_progress"
+    HARD_WALL = "hard_wall"
+    INTERRUPTED = "interrupted"
+    OUT_OF_MEMORY = "out_of_memory"
+    CRASHED = "crashed"
     INTERNAL = "internal"
 
 
@@ -92,6 +98,16 @@ NATURES: dict[Code, Nature] = {
     Code.BAD_KUBECONFIG: Nature(
         _C, False, "The kubeconfig in the secret is refused: see the README for what is taken."
     ),
+    Code.LEASE_LOST: Nature(_S, True, "Another run took over (a clock may be wrong); it tells how the fabric is."),
+    Code.NO_PROGRESS: Nature(
+        _N,
+        True,
+        "No write was confirmed in two runs: NetBox is too slow for the deadline, or a single object hangs it.",
+    ),
+    Code.HARD_WALL: Nature(_S, True, "The run did not end by itself and was ended: its log has its last step."),
+    Code.INTERRUPTED: Nature(_S, True, "The platform stopped this instance; the next run goes on."),
+    Code.OUT_OF_MEMORY: Nature(_S, True, "The run needed more memory than it may have: raise FABRIC_SYNC_MEMORY_MIB."),
+    Code.CRASHED: Nature(_S, True, "The run's process died: the log tells the signal or exit code."),
     Code.INTERNAL: Nature(_S, True, "A fault of fabric-sync: the log has the traceback under this event id."),
 }
 

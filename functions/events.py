@@ -73,6 +73,8 @@ class SyncRequest:
     requested_by: str | None = None
     attempt: int = 1
     plan: str | None = None
+    requested_at: datetime | None = None
+    force: bool = False
 
 
 def valid_digest(text: object) -> bool:

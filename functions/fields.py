@@ -149,7 +149,15 @@ CUSTOM_FIELDS: tuple[CustomField, ...] = (
         editable=True,
         choices="Fabric adoption",
     ),
-    CustomField("fabric_result", "Last result", "text", _CLUSTER, "What the last sync came to"),
+    CustomField("fabric_last_attempt", "Last attempt", "datetime", _CLUSTER, "When the last run began"),
+    CustomField("fabric_last_success", "Last success", "datetime", _CLUSTER, "When it was last seen to be in sync"),
+    CustomField("fabric_last_run", "Last run", "json", _CLUSTER, "Figures of the last run"),
+    CustomField("fabric_connection", "Connection", "text", _CLUSTER, "Whether the fabric answered"),
+    CustomField("fabric_lease", "Lease", "json", _CLUSTER, "Which run may write for the fabric", hidden=True),
+    CustomField(
+        "fabric_state", "State", "json", _CLUSTER, "What the next run needs to know of those before", hidden=True
+    ),
+    CustomField("fabric_result", "Last result", "text", _CLUSTER, "What the last run came to"),
     CustomField("fabric_result_since", "Result since", "datetime", _CLUSTER, "When that result was first seen"),
     CustomField("fabric_error", "Last error", "longtext", _CLUSTER, "What went wrong, and what to do"),
 )

@@ -46,7 +46,13 @@ class Facts:
     problem: Problem | None = None
     timed_out: bool = False
     skipped: str | None = None
+    skip: str | None = None
     insecure_tls: bool = False
+
+    @property
+    def stalled(self) -> bool:
+        """Whether there was something to write, and the deadline came before any write was confirmed."""
+        return self.applied is not None and self.applied.cut and self.applied.written == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +69,9 @@ class Outcome:
     finished_at: datetime
     deadline_s: float
     netbox_requests: int
+    requested_by: str | None = None
     reasons: tuple[str, ...] = ()
+    skip: str | None = None
     problem: Problem | None = None
     kinds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     objects: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -74,6 +82,7 @@ class Outcome:
     plan_left: str | None = None
     mended: Mended = field(default_factory=Mended)
     insecure_tls: bool = False
+    told_again: bool = False
 
     @property
     def written(self) -> int:
@@ -89,6 +98,7 @@ class Outcome:
             "correlation_id": self.correlation_id,
             "attempt": self.attempt,
             "trigger": self.trigger,
+            "requested_by": self.requested_by,
             "started_at": self.started_at.isoformat(),
             "finished_at": self.finished_at.isoformat(),
             "duration_s": round((self.finished_at - self.started_at).total_seconds(), 3),
@@ -96,6 +106,7 @@ class Outcome:
             "error": self.problem.as_dict() if self.problem else None,
             "reasons": list(self.reasons[:MOST_REASONS]),
             "reasons_total": len(self.reasons),
+            "skip": self.skip,
             "kinds": {kind: dict(facts) for kind, facts in self.kinds.items()},
             "objects": {model: dict(counts) for model, counts in self.objects.items()},
             "refused": [{"model": r.model, "key": r.key, "text": r.text} for r in self.refused[:MOST_REASONS]],
@@ -108,6 +119,7 @@ class Outcome:
             "plan_left": self.plan_left,
             **self.mended.as_dict(),
             "insecure_tls": self.insecure_tls,
+            "told_again": self.told_again,
         }
 
 
@@ -123,8 +135,11 @@ def mended_by(facts: Facts) -> Mended:
     return mended(facts.applied.settled) if facts.applied else Mended()
 
 
-def judge(facts: Facts) -> tuple[Result, Problem | None, tuple[str, ...]]:
+def judge(facts: Facts, stalled_before: int = 0) -> tuple[Result, Problem | None, tuple[str, ...]]:
     """The result that the facts allow, the error behind it, and why it is no better.
+
+    `stalled_before` counts the runs in a row before this one that had something to write and confirmed no write: the
+    second of them fails (no_progress), for more of the same would end no better.
 
     `succeeded` needs every kind known, every record translated, every difference confirmed as written by NetBox,
     nothing held; what is gone from the fabric is marked and waits, or was deleted, as the policy wants it. An error
@@ -137,6 +152,9 @@ def judge(facts: Facts) -> tuple[Result, Problem | None, tuple[str, ...]]:
     if facts.timed_out or (applied is not None and applied.cut):
         if progress:
             return Result.CONTINUED, None, ()
+        if facts.stalled and stalled_before:
+            text = f"{stalled_before + 1} runs in a row had objects to write, and no write was confirmed in time"
+            return Result.FAILED, Problem(Code.NO_PROGRESS, text), ()
         return Result.TIMED_OUT, facts.problem or Problem(Code.NETBOX_TIMEOUT, "no write was confirmed in time"), ()
     if facts.problem is not None:
         return Result.FAILED, facts.problem, ()

@@ -20,6 +20,7 @@ from functions.fields import (
 from infra.netbox import NetBox, NetBoxError, NetBoxReader, Row
 
 PATH = "virtualization/clusters"
+_NEEDED = ("fabric_secret", "fabric_lease", "fabric_state")
 _FIELDS = ("name", "scope_type", "scope", "custom_fields", "last_updated")
 
 
@@ -59,8 +60,8 @@ def fabric_of(row: Row) -> Fabric:
     """The fabric that a cluster configures; raises `SyncStopped` (not_configured, with all that is missing)."""
     custom = row.get("custom_fields") or {}
     scope: Any = row.get("scope")
-    if "fabric_secret" not in custom:
-        raise SyncStopped(Problem(Code.NETBOX_NOT_READY, "the custom field fabric_secret is missing in NetBox"))
+    if absent := [name for name in _NEEDED if name not in custom]:
+        raise SyncStopped(Problem(Code.NETBOX_NOT_READY, f"custom fields are missing in NetBox: {', '.join(absent)}"))
     missing = []
     if row.get("scope_type") != "dcim.site" or not isinstance(scope, dict):
         missing.append("the cluster's scope is not a site")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 from functions import registry
 from functions.actual import Actual
+from functions.admit import Skip, admit
 from functions.adopt import adopt
 from functions.apply import Applied, Applier
 from functions.compare import compare
@@ -20,13 +22,16 @@ from functions.events import SyncRequest
 from functions.fabric import DeletePolicy, Fabric
 from functions.fields import STALE_TAG
 from functions.guard import Source, permit
+from functions.lease import FabricLease, LeaseHeldError, lost
 from functions.observe import observe
-from functions.outcome import Facts, Outcome, judge, kinds_of, left_of, mended_by, objects_of
+from functions.outcome import Facts, Outcome, Result, judge, kinds_of, left_of, mended_by, objects_of
 from functions.pace import Pace
 from functions.plan import Plan
 from functions.records import Ref
 from functions.retire import look_up_in, retire
 from functions.rows import found_by_key
+from functions.settle import config_digest, record, settled
+from functions.standing import End, Standing, standing_of
 from functions.survey import survey
 from functions.translate import translate
 from infra.deadline import Deadline, DeadlineExceeded
@@ -39,9 +44,6 @@ from infra.transport import TransportError
 log = logging.getLogger(__name__)
 
 STALE = Ref("tag", STALE_TAG)
-
-REPORT_SHARE = 0.5
-"""The share of the reserve that writing the result to NetBox may take; the rest is for publishing it."""
 
 type Listener = Callable[[str, dict[str, Any]], None]
 """Hears what happens as it happens: a step's name, and its facts."""
@@ -56,7 +58,8 @@ class Run:
     """One run: its doors, its deadline, and the facts as far as it got.
 
     `deadline` keeps a reserve for reporting; `batch` caps the objects of one bulk request; `now` is the clock by
-    which objects are marked and deleted.
+    which objects are marked and deleted, and leases end. `id` is the run's own, not its request's: a request may be
+    delivered twice at once. `running` says that this happened: there is nothing to tell, the first delivery will.
     """
 
     request: SyncRequest
@@ -65,19 +68,56 @@ class Run:
     batch: int = 100
     listen: Listener = _unheard
     facts: Facts = field(default_factory=Facts)
-    cluster: Row | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    row: Row | None = None
+    lease: FabricLease | None = None
+    running: bool = False
+    ended: End | None = None
     _side: Side = Side.NETBOX
 
-    def plan(self, netbox: NetBoxReader) -> tuple[Fabric, Actual, Plan] | None:
-        """Read both sides and compare them; None when the fabric is not to be synced. Raises what the doors raise."""
+    def find(self, netbox: NetBoxReader) -> Fabric:
+        """The fabric as NetBox has it now; raises what the door raises, and `SyncStopped`."""
         with self._on(Side.NETBOX):
-            self.cluster = registry.find(netbox, self.request.fabric)
-            fabric = registry.fabric_of(self.cluster)
-        if not fabric.enabled:
-            self._know(skipped="sync is switched off for this fabric (fabric_enabled)")
-            return None
+            self.row = row = registry.find(netbox, self.request.fabric)
+            fabric = registry.fabric_of(row)
         self._know(insecure_tls=fabric.insecure_tls)
+        return fabric
+
+    def enter(self, netbox: NetBox) -> Fabric | None:
+        """The fabric, with its lease in hand; None where the request is not to be served: the facts tell why."""
+        fabric, lease = self.find(netbox), self.lease_of(netbox)
+        refusal = admit(self.request, fabric, self.standing, config_digest(lease.row), self.now())
+        if refusal is None:
+            with self._on(Side.NETBOX):
+                try:
+                    lease.acquire(self.request.id, self.request.trigger, self.deadline.reporting().left())
+                    self.listen("started", {"lease": lease.recorded().number})
+                    return fabric
+                except LeaseHeldError:
+                    # Somebody was faster: by what is recorded now, it is busy, or done.
+                    refusal = admit(self.request, fabric, self.standing, config_digest(lease.row), self.now())
+        text, skip = (refusal.text, refusal.skip) if refusal else ("busy: others write its cluster", Skip.BUSY)
+        self.ended, self.running = (refusal.ended, refusal.running) if refusal else (None, False)
+        self._know(skipped=text, skip=skip.value if skip else None)
+        return None
+
+    def lease_of(self, netbox: NetBox) -> FabricLease:
+        """The lease of the fabric that was found, held or not."""
+        if self.lease is None:
+            if self.row is None:
+                raise LookupError("the fabric was not found yet")
+            self.lease = FabricLease(netbox, self.row, self.id, self.now)
+        return self.lease
+
+    @property
+    def standing(self) -> Standing:
+        """What was recorded of the fabric when its cluster was last seen."""
+        row = self.lease.row if self.lease else self.row or {}
+        return standing_of(row.get("custom_fields") or {})
+
+    def plan(self, netbox: NetBoxReader, fabric: Fabric) -> tuple[Actual, Plan]:
+        """Read both sides and compare them; raises what the doors raise."""
         with self._on(Side.CONFIG):
             kubeconfig = self.secrets.read(fabric.secret, self.deadline)
         with self._on(Side.FABRIC):
@@ -119,7 +159,7 @@ class Run:
             plan = retire(plan, actual, fabric, snapshot, netbox, look_up, self.now())
         self._know(plan=plan)
         self.listen("planned", {"creates": len(plan.creates), "updates": len(plan.updates), "stale": len(plan.stale)})
-        return fabric, actual, plan
+        return actual, plan
 
     def apply(self, netbox: NetBox, fabric: Fabric, actual: Actual, plan: Plan) -> Applied:
         """Write the plan, as far as the deadline allows; raises `SyncStopped` when another one was agreed to.
@@ -130,7 +170,15 @@ class Run:
             text = f"the plan {agreed} is not what there is to do any more: that is {plan.digest} ({len(plan)} objects)"
             raise SyncStopped(Problem(Code.PLAN_MOVED, text))
         allowed = permit(plan.deletes, actual.owned, fabric.name) if plan.deletes else None
-        applier = Applier(netbox, actual, fabric.name, Pace(self.batch), on_batch=self._tell_batch, permit=allowed)
+        applier = Applier(
+            netbox,
+            actual,
+            fabric.name,
+            Pace(self.batch),
+            on_batch=self._tell_batch,
+            permit=allowed,
+            may_go_on=self.lease.ask if self.lease else lambda: None,
+        )
         applied = applier.apply(plan)
         self._know(applied=applied)
         return applied
@@ -171,26 +219,26 @@ EXPECTED = (
 
 
 def sync(run: Run, netbox: NetBox, started_at: datetime | None = None) -> Outcome:
-    """Run to the end, and tell what came of it; never raises. The result is written to the fabric's cluster."""
-    started_at = started_at or datetime.now(UTC)
+    """Run to the end, and tell what came of it; never raises. The result is recorded on the fabric's cluster."""
+    started_at = started_at or run.now()
     try:
-        planned = run.plan(netbox)
-        if planned is not None:
-            run.apply(netbox, *planned)
+        fabric = run.enter(netbox)
+        if fabric is not None:
+            run.apply(netbox, fabric, *run.plan(netbox, fabric))
     except EXPECTED as error:
         run.stopped(error)
     except Exception as error:  # a fault of ours must end in an outcome like everything else; the log has the traceback
         log.exception("the sync of %s failed by a fault of fabric-sync", run.request.fabric)
         run.stopped(error)
-    outcome = outcome_of(run, started_at, netbox.requests)
-    record(run, netbox, outcome)
-    return outcome
+    return settle(run, netbox, outcome_of(run, started_at, netbox.requests))
 
 
 def outcome_of(run: Run, started_at: datetime, requests: int) -> Outcome:
-    """The outcome that the facts of a run allow."""
+    """The outcome that the facts of a run allow; of a request that ended before, that end once more."""
+    if run.ended is not None:
+        return _told_again(run.request, run.ended, run.deadline)
     facts, request = run.facts, run.request
-    result, problem, reasons = judge(facts)
+    result, problem, reasons = judge(facts, run.standing.stalled)
     return Outcome(
         fabric=request.fabric,
         result=result,
@@ -198,11 +246,13 @@ def outcome_of(run: Run, started_at: datetime, requests: int) -> Outcome:
         correlation_id=request.correlation_id,
         attempt=request.attempt,
         trigger=request.trigger,
+        requested_by=request.requested_by,
         started_at=started_at,
-        finished_at=datetime.now(UTC),
+        finished_at=run.now(),
         deadline_s=round(run.deadline.length, 3),
         netbox_requests=requests,
         reasons=reasons,
+        skip=facts.skip,
         problem=problem,
         kinds=kinds_of(facts),
         objects=objects_of(facts),
@@ -216,29 +266,35 @@ def outcome_of(run: Run, started_at: datetime, requests: int) -> Outcome:
     )
 
 
-def record(run: Run, netbox: NetBox, outcome: Outcome) -> None:
-    """Write the result to the fabric's cluster, where it is another one than before: no change, no write.
+def settle(run: Run, netbox: NetBox, outcome: Outcome) -> Outcome:
+    """Record how the run ended on its fabric's cluster; the outcome, which is another one where the lease was lost."""
+    if run.row is None or outcome.result is Result.SKIPPED or outcome.told_again:
+        return outcome
+    lease = run.lease_of(netbox)
+    after = settled(run.standing, run.request, outcome, run.facts.stalled, config_digest(lease.row))
+    notes = run.facts.plan.notes if run.facts.plan is not None else {}
+    record(lease, after, notes, run.deadline)
+    if lease.mine is not None and not lease.ours():
+        return replace(outcome, result=Result.FAILED, problem=lost(lease.recorded()), reasons=())
+    return outcome
 
-    What fails here is logged; the outcome event carries the result all the same. That a plan was refused says
-    nothing of the fabric, and is not written.
-    """
-    if run.cluster is None or (outcome.problem and outcome.problem.code is Code.PLAN_MOVED):
-        return
-    before = run.cluster.get("custom_fields") or {}
-    error = f"{outcome.problem.code}: {outcome.problem.text}\n{outcome.problem.nature.hint}" if outcome.problem else ""
-    error = error or "\n".join(outcome.reasons[:10])
-    facts = dict(run.facts.plan.notes) if run.facts.plan is not None else {}
-    if before.get("fabric_result") != outcome.result.value or (before.get("fabric_error") or "") != error:
-        facts |= {
-            "fabric_result": outcome.result.value,
-            "fabric_result_since": outcome.finished_at.isoformat(timespec="seconds"),
-            "fabric_error": error,
-        }
-    if not facts:
-        return
-    reporting = run.deadline.reporting()
-    try:
-        netbox.deadline = reporting.within(reporting.left() * REPORT_SHARE)
-        netbox.update(registry.PATH, [{"id": run.cluster["id"], "custom_fields": facts}])
-    except (DeadlineExceeded, NetBoxError, TransportError) as failed:
-        log.warning("the result %s could not be written to the cluster: %s", outcome.result, failed)
+
+def _told_again(request: SyncRequest, end: End, deadline: Deadline) -> Outcome:
+    """The outcome of a run that ended before, as far as it is remembered."""
+    problem = Problem(Code(end.code), "told again: the first outcome has the text") if end.code in set(Code) else None
+    return Outcome(
+        fabric=request.fabric,
+        result=end.result,
+        request_id=request.id,
+        correlation_id=end.correlation,
+        attempt=end.attempt,
+        trigger=end.trigger,
+        requested_by=end.requested_by,
+        started_at=end.finished_at - timedelta(seconds=end.duration_s),
+        finished_at=end.finished_at,
+        deadline_s=round(deadline.length, 3),
+        netbox_requests=0,
+        reasons=("this request ended before: its outcome is told again, without the details",),
+        problem=problem,
+        told_again=True,
+    )

@@ -45,6 +45,10 @@ class UnprovenReadError(NetBoxError):
     """A list changed while it was read, twice: what is missing from it proves nothing."""
 
 
+class StaleObjectError(NetBoxError):
+    """An object is no longer what it was when it was read: somebody changed it meanwhile. Nothing was written."""
+
+
 class UnpermittedDeleteError(Exception):
     """Somebody asked for a delete that no permit covers: a fault of ours, so nothing was sent."""
 
@@ -191,6 +195,32 @@ class NetBox(NetBoxReader):
         """Change `rows` (each with its `id` and the fields to change) in one request, all or none."""
         return self._bulk(path, "patch", rows)
 
+    def change(self, path: str, row: Mapping[str, Any], fields: Mapping[str, Any]) -> Row:
+        """Change one object, if it still is what `row` was read as (`id`, `last_updated`); the object as it is now.
+
+        NetBox (4.6 and later) compares the ETag under a row lock, so of two writers at once one gets
+        `StaleObjectError`, and has changed nothing.
+        """
+        base = f"{self._api.base_url}/{path}/{row['id']}/"
+        version = "Bearer" if str(self._api.token).startswith("nbt_") else "Token"
+        headers = {"authorization": f"{version} {self._api.token}", "accept": "application/json"}
+
+        def send() -> Any:
+            answer = self._session.patch(base, json=dict(fields), headers={**headers, "If-Match": etag_of(row)})
+            if not answer.ok:
+                raise RequestError(answer)
+            return answer.json()
+
+        try:
+            changed = self._send(send, path)
+        except NetBoxError as refused:
+            if refused.status == 412:
+                raise StaleObjectError(412, f"{path} {row['id']} was changed meanwhile") from refused
+            raise
+        if not isinstance(changed, dict) or changed.get("id") != row["id"] or "last_updated" not in changed:
+            raise UnusableAnswerError(200, f"{path}: the answer is not the object that was changed")
+        return changed
+
     def delete(self, path: str, ids: Sequence[int], permit: DeletePermit) -> None:
         """Delete the objects with `ids` in one request, all or none.
 
@@ -215,6 +245,11 @@ class NetBox(NetBoxReader):
         if not all(isinstance(row, dict) and isinstance(row.get("id"), int) for row in answer):
             raise UnusableAnswerError(200, f"{path}: the answer names no ids")
         return answer
+
+
+def etag_of(row: Mapping[str, Any]) -> str:
+    """The ETag of an object that was read: NetBox makes it of `last_updated` (`netbox.md` §4)."""
+    return f'W/"{str(row["last_updated"]).replace("Z", "+00:00")}"'
 
 
 def _refusal(response: Any, sent: Sequence[Mapping[str, Any]]) -> NetBoxError:

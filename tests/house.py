@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import http.client
+import itertools
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,8 @@ MAIN = Path(__file__).resolve().parent.parent / "functions" / "main.py"
 PROJECT = "fabric-sync-tests"
 type Body = bytes | Iterator[bytes]
 """A request's body; an iterator is sent in chunks, without a length."""
+
+_numbers = itertools.count(1)
 
 MARGIN = 3.0
 """Seconds that a busy test machine may need beyond a deadline to give an answer back."""
@@ -70,9 +73,9 @@ class House:
         """Let the fabric's kubeconfig name this server."""
         self.secret(fabric, make_kubeconfig(fabric, url, ca_pem.encode(), "a-token-of-the-tests"))
 
-    def ask(self, fabric: str, id_: str = "e-1") -> Asked:
-        """Send a sync request as an unwrapped push does."""
-        return self.post(*requested(fabric, id_))
+    def ask(self, fabric: str, id_: str | None = None) -> Asked:
+        """Send a sync request as an unwrapped push does; a new one, unless `id_` says which."""
+        return self.post(*requested(fabric, id_ or f"e-{next(_numbers)}"))
 
     def post(self, headers: Mapping[str, str], body: Body) -> Asked:
         """Send any request to the function."""
@@ -92,7 +95,7 @@ class House:
 
 def requested(fabric: str, id_: str = "e-1") -> tuple[Mapping[str, str], bytes]:
     """The headers and the body of a sync request as an unwrapped push."""
-    message = request_message(SyncRequest(fabric, id_, id_))
+    message = request_message(SyncRequest(fabric, id_, id_, trigger="manual"))
     return message.attributes, message.data
 
 

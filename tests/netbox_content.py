@@ -55,5 +55,12 @@ def named(netbox: NetBox, path: str, name: str, slug: str, **fields: Any) -> Row
 
 
 def changes(netbox: NetBox) -> int:
-    """How many rows NetBox's own change log has."""
-    return netbox.count("core/object-changes")
+    """How many rows NetBox's own change log has, but for what is recorded of the runs themselves on their clusters."""
+    rows = netbox.read("core/object-changes", fields=("changed_object_type",))
+    return sum(row["changed_object_type"] != "virtualization.cluster" for row in rows)
+
+
+def changes_of_clusters(netbox: NetBox) -> int:
+    """How many rows of NetBox's change log are of clusters: what runs recorded of themselves, and what people set."""
+    rows = netbox.read("core/object-changes", fields=("changed_object_type",))
+    return sum(row["changed_object_type"] == "virtualization.cluster" for row in rows)

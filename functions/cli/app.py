@@ -252,14 +252,12 @@ def _plan(settings: Settings, run: Run) -> tuple[dict[str, Any], Exit]:
     with open_reader(settings, run.deadline) as netbox:
         before = run.deadline.left()
         try:
-            planned = run.plan(netbox)
+            fabric = run.find(netbox)
+            actual, plan = run.plan(netbox, fabric)
         except EXPECTED as error:
             run.stopped(error)
-            planned = None
-        if planned is None:
             outcome = outcome_of(run, started_at, netbox.requests)
             return outcome.as_dict(), exit_of(outcome.result)
-        fabric, actual, plan = planned
         reading = Reading(before - run.deadline.left(), netbox.requests)
         try:
             there = conflicts(netbox, plan.creates, actual)

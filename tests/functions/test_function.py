@@ -183,7 +183,10 @@ def test_what_one_deadline_cannot_hold_goes_on_until_it_is_done_and_writes_nothi
         )
         owned = ("device", "interface", "cable")
         made = sum(each["objects"].get(model, {}).get("created", 0) for each in outcomes for model in owned)
-        assert made == count > 5 * BIG_PORTS
+        # What the deadline cut off was made without a confirmation, where NetBox was faster than its answer.
+        unconfirmed = sum(each["unconfirmed"] for each in outcomes)
+        assert made <= count <= made + unconfirmed
+        assert count > 5 * BIG_PORTS
 
 
 REFUSED = {

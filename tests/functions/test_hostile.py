@@ -8,6 +8,7 @@ import pytest
 
 from functions import registry
 from functions.kinds import KINDS
+from infra.deadline import Deadline
 from infra.sandbox.fabric.serve import Fabrics, make_kubeconfig, serve
 from tests import hostile
 from tests.certificates import authority
@@ -79,7 +80,7 @@ def one_outcome_in_time(asked: Asked, fabric: str = FABRIC) -> None:
     assert asked.seconds < DEADLINE + MARGIN
     assert asked.status == 200
     assert asked.outcome == asked.answer
-    assert (asked.outcome["fabric"], asked.outcome["request_id"]) == (fabric, "e-1")
+    assert asked.outcome["fabric"] == fabric
     assert asked.outcome["duration_s"] < DEADLINE
     assert "a-token-of-the-tests" not in str(asked.outcome)
 
@@ -265,6 +266,17 @@ def test_a_netbox_that_begins_to_hang_ends_in_one_outcome_by_the_deadline(at_hom
     assert (asked.outcome["result"], asked.code) == ("timed_out", "netbox_timeout")
 
 
+def asked_until_done(house: House, fabric: str) -> Asked:
+    """Ask again while the work goes on, or while the lease of a run that could not let go of it lasts."""
+    patience = Deadline.after(120)
+    while True:
+        asked = house.ask(fabric)
+        one_outcome_in_time(asked, fabric)
+        busy = asked.outcome["skip"] == "busy"
+        if not (busy or asked.outcome["result"] == "continued") or not patience.pause(1.0 if busy else 0.0):
+            return asked
+
+
 def is_bulk(seen: Seen) -> bool:
     return seen.method == "POST"
 
@@ -277,11 +289,7 @@ def test_what_was_sent_and_never_confirmed_is_told_and_found_again(at_home: Hous
     assert asked.outcome["unconfirmed"] >= 1
     assert asked.outcome["left"] >= 1
     at_home.netbox.behave()
-    for _ in range(10):
-        asked = at_home.ask("written")
-        one_outcome_in_time(asked, "written")
-        if asked.outcome["result"] != "continued":
-            break
+    asked = asked_until_done(at_home, "written")
     assert (asked.outcome["result"], asked.outcome["reasons"]) == ("succeeded", [])
     with opened(ready) as netbox:
         rows = netbox.read("dcim/interfaces", {"cf_fabric_name": "written"})
@@ -294,15 +302,11 @@ def test_a_body_without_a_length_is_read_no_further_than_allowed(at_home: House)
     headers, _ = requested(FABRIC)
     asked = at_home.post(headers, iter([b" " * 65_536] * 64))
     assert (asked.status, asked.outcome["result"], asked.code) == (200, "failed", "bad_request")
-    assert (asked.outcome["fabric"], asked.outcome["request_id"]) == (FABRIC, "e-1")
+    assert asked.outcome["fabric"] == FABRIC
 
 
 def test_a_healthy_fabric_is_synced_after_all_that(at_home: House) -> None:
-    for _ in range(10):
-        asked = at_home.ask("healthy")
-        one_outcome_in_time(asked, "healthy")
-        if asked.outcome["result"] != "continued":
-            break
+    asked = asked_until_done(at_home, "healthy")
     assert (asked.outcome["result"], asked.outcome["reasons"]) == ("succeeded", [])
 
 

@@ -39,9 +39,8 @@ def plan_of(told: Story) -> Plan:
     run = Run(
         SyncRequest(told.name, "p", "p"), open_secrets(str(told.secrets), "fabric-"), deadline, now=lambda: told.now
     )
-    planned = run.plan(told.netbox)
-    assert planned is not None
-    return planned[2]
+    _, plan = run.plan(told.netbox, run.find(told.netbox))
+    return plan
 
 
 def directions(plan: Plan) -> dict[tuple[str, str], Drift]:

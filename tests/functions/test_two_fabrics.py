@@ -29,8 +29,9 @@ def test_what_another_run_made_between_plan_and_write_is_taken_and_not_refused(
         for name in ("first", "second"):
             with_fabric(netbox, name)
         second = run_of("second")
-        planned = second.plan(netbox)
-        assert planned is not None
+        fabric = second.enter(netbox)
+        assert fabric is not None
+        planned = second.plan(netbox, fabric)
         assert sync(run_of("first"), netbox).result is Result.SUCCEEDED
         makers = (
             netbox.count("dcim/manufacturers"),
@@ -38,7 +39,7 @@ def test_what_another_run_made_between_plan_and_write_is_taken_and_not_refused(
             netbox.count("dcim/device-roles"),
         )
 
-        applied = second.apply(netbox, *planned)
+        applied = second.apply(netbox, fabric, *planned)
         assert (applied.refused, applied.stopped, applied.left) == ([], None, 0)
         assert applied.created["manufacturer"] == applied.created["device_type"] == 0
         assert applied.created["device"] > 0
