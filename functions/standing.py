@@ -20,8 +20,9 @@ RESULT: Final = "fabric_result"
 RESULT_SINCE: Final = "fabric_result_since"
 ERROR: Final = "fabric_error"
 
-MOST_ENDS: Final = 20
-"""Runs that are remembered with a fabric: enough to know a request that comes again, and to show what happened."""
+MOST_ENDS: Final = 8
+"""Runs that are remembered with a fabric: enough to know a request that comes again. NetBox copies the whole cluster into
+its change log at each write, so little is kept; the history is in the journal."""
 
 LONGEST_LEASE: Final = timedelta(seconds=600)
 """No invocation lasts longer (Pub/Sub's longest ack deadline); who claims more had a wrong clock, and holds nothing."""
