@@ -28,6 +28,9 @@ LONG = {
 # Where a raw socket may be opened: the bounded transport, and the sandbox's own servers.
 SOCKETS = ("infra/transport", "infra/wire.py", "infra/sandbox/")
 
+# Where pairs of sockets lead from a parent to its child, and nothing can lead outside.
+PAIRS = ("infra/supervisor.py", "infra/parent.py", "infra/forkserver.py", "infra/child.py")
+
 
 @cache
 def tracked() -> tuple[str, ...]:
@@ -141,8 +144,18 @@ def imports(node: ast.AST, *names: str) -> bool:
 
 
 def test_sockets_are_opened_by_the_transport_alone() -> None:
-    others = [path for path in sources() if not path.startswith(SOCKETS)]
+    others = [path for path in sources() if not path.startswith(SOCKETS) and path not in PAIRS]
     assert [line for path in others for line in lines_where(lambda node: imports(node, "socket"), path)] == []
+
+
+def test_between_parent_and_child_there_are_pairs_of_sockets_alone() -> None:
+    def leads_outside(node: ast.AST) -> bool:
+        outside = {"create_connection", "create_server", "connect", "connect_ex", "bind", "getaddrinfo", "AF_INET"}
+        if isinstance(node, ast.ImportFrom):
+            return node.module == "socket"
+        return isinstance(node, ast.Attribute) and node.attr in outside
+
+    assert [line for path in PAIRS for line in lines_where(leads_outside, path)] == []
 
 
 def test_the_setting_that_does_nothing_is_nowhere() -> None:
