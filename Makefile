@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fmt requirements clean
+.PHONY: help demo test lint bench fmt events requirements clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,6 +16,7 @@ help:
 	echo "make lint          format, lint, types, import rules, rules of the repository"
 	echo "make bench         measure (ARGS: what)"
 	echo "make fmt           format the code, and mend what can be mended"
+	echo "make events        write docs/events (schemas, examples, AsyncAPI) from functions/contract"
 	echo "make requirements  make requirements.txt from pyproject.toml"
 	echo "make clean         take away what was made, the sandbox's state included"
 
@@ -60,6 +61,9 @@ bench: $(READY)
 fmt: $(READY)
 	@$(BIN)/ruff check --fix --exit-zero .
 	$(BIN)/ruff format .
+
+events: $(READY)
+	@$(BIN)/python -m functions.contract docs/events
 
 requirements: $(READY)
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-emit-find-links \

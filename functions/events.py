@@ -1,45 +1,46 @@
-"""The events of this system as CloudEvents 1.0 over Pub/Sub and HTTP: one decoder, one encoder.
+"""The events of this system as messages: what comes in as a request, and what goes out; `contract` says how each looks.
 
-In: Pub/Sub push, wrapped or unwrapped (which arrives as a binary CloudEvent), structured CloudEvents over HTTP, and
-messages that consist of attributes alone. Out: binary mode over Pub/Sub (attributes `ce-*`, a JSON body that is never
-empty). https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
+A request comes by Pub/Sub push, wrapped or unwrapped, as a structured CloudEvent over HTTP, or as attributes alone.
+Out go Pub/Sub messages in CloudEvents' binary mode (attributes `ce-*`, a JSON body that is never empty).
 """
 
 from __future__ import annotations
 
-import base64
-import json
-import re
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, unquote
 
-from functions.fabric import valid_name
+from functions import contract
+from functions.contract import REQUESTED, CloudEvent, ContractError, SyncRequest, valid_digest, valid_name
+from functions.contract.cloudevent import context_of
+from functions.contract.objects import read_object
+from functions.contract.values import MOST_ATTEMPTS, MOST_OBJECTS, usable_id
+from functions.kinds import BY_NAME
 from infra.pubsub import Message
 
 if TYPE_CHECKING:
     from functions.outcome import Outcome
 
-PREFIX: Final = "io.fabric-sync."
-VERSION: Final = ".v1"
-REQUESTED: Final = f"{PREFIX}sync.requested{VERSION}"
+__all__ = [
+    "MOST_BYTES",
+    "REQUESTED",
+    "BadRequestError",
+    "SyncRequest",
+    "drift_message",
+    "follow_up",
+    "outcome_message",
+    "request_message",
+    "started_message",
+    "status_message",
+    "sync_request",
+    "too_large",
+    "valid_digest",
+]
+
 MOST_BYTES: Final = 256 * 1024
 """A request is a few hundred bytes; what is larger was not meant for us."""
-
-MOST_ATTEMPTS: Final = 1_000_000
-"""A chain of this many runs is no chain of runs."""
-
-_DIGEST = re.compile(r"[0-9a-f]{16}")
-
-_CE_HEADER = "ce-"
-_MESSAGE_PUBLISHED = "google.cloud.pubsub.topic.v1.messagePublished"
-"""The type of the event in which Eventarc wraps a message: its body is that of a wrapped push."""
-
-_PLAIN = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
-"""What stays as it is in a header (CloudEvents HTTP binding 3.1.3.2): printable ASCII without space, quote, percent."""
 
 
 class BadRequestError(Exception):
@@ -51,180 +52,36 @@ class BadRequestError(Exception):
         self.id = id_ or str(uuid.uuid4())
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One CloudEvent: its context attributes by name (without `ce-`) and its data, a JSON object."""
-
-    attributes: Mapping[str, str]
-    data: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class SyncRequest:
-    """A request to sync one fabric. `id` is the event's id, `correlation_id` is the same for a chain of runs.
-
-    `plan` is the digest of the plan that was agreed to: no other is applied.
-    """
-
-    fabric: str
-    id: str
-    correlation_id: str
-    trigger: str = "schedule"
-    requested_by: str | None = None
-    attempt: int = 1
-    plan: str | None = None
-    requested_at: datetime | None = None
-    force: bool = False
-
-
-def valid_digest(text: object) -> bool:
-    """Whether `text` can be the digest of a plan: 16 hexadecimal digits in lower case."""
-    return isinstance(text, str) and _DIGEST.fullmatch(text) is not None
-
-
 def sync_request(headers: Mapping[str, str], body: bytes) -> SyncRequest:
     """The sync request in an HTTP request; raises `BadRequestError`, with the fabric's name where there is one."""
-    event = decode(headers, body)
-    attributes, data = event.attributes, event.data
-    fabric = data.get("fabric") or attributes.get("fabric") or attributes.get("subject")
-    if not valid_name(fabric):
-        raise BadRequestError("the request names no fabric (data.fabric: a lower-case slug of at most 16 characters)")
-    id_ = attributes.get("id") or str(uuid.uuid4())
-    if not _usable_id(id_):
-        raise BadRequestError("the event's id is not a text of 1 to 200 printable characters", fabric)
-    if attributes.get("specversion", "1.0") != "1.0":
-        raise BadRequestError("the event's specversion is not 1.0", fabric, id_)
-    type_ = attributes.get("type") or REQUESTED
-    if type_ != REQUESTED:
-        raise BadRequestError(f"the event's type {type_[:100]!r} is not {REQUESTED}", fabric, id_)
-    attempt = data.get("attempt", 1)
-    if not isinstance(attempt, int) or isinstance(attempt, bool) or not 1 <= attempt <= MOST_ATTEMPTS:
-        raise BadRequestError(f"data.attempt is not a whole number from 1 to {MOST_ATTEMPTS}", fabric, id_)
-    plan = data.get("plan")
-    if plan is not None and not valid_digest(plan):
-        raise BadRequestError("data.plan is not the digest of a plan (16 hexadecimal digits)", fabric, id_)
-    texts = {name: data.get(name) for name in ("correlation_id", "trigger", "requested_by")}
-    for name, text in texts.items():
-        if text is not None and not (isinstance(text, str) and 0 < len(text) <= 200 and text.isprintable()):
-            raise BadRequestError(f"data.{name} is not a text of 1 to 200 printable characters", fabric, id_)
-    return SyncRequest(
-        fabric=str(fabric),
-        id=id_,
-        correlation_id=texts["correlation_id"] or id_,
-        trigger=texts["trigger"] or "schedule",
-        requested_by=texts["requested_by"],
-        attempt=attempt,
-        plan=plan,
-    )
-
-
-def decode(headers: Mapping[str, str], body: bytes) -> Event:
-    """The CloudEvent in an HTTP request, in whichever of the known shapes; raises `BadRequestError`."""
     if len(body) > MOST_BYTES:
         raise too_large(headers, len(body))
-    context = _headers_context(headers)
-    pushed = context.get("type") in (None, _MESSAGE_PUBLISHED)
-    content = _json_object(body, context) if body.strip() else {}
-    if not pushed:
-        return Event(context, content)
-    if isinstance(content.get("message"), Mapping):
-        return _pushed(content["message"])
-    if content.get("specversion"):
-        return _structured(content)
-    return Event(context, content)
+    event = CloudEvent({})
+    try:
+        event = contract.decode(headers, body)
+        request = contract.request_of(event)
+    except ContractError as wrong:
+        raise _bad(str(wrong), {**event.attributes, **wrong.attributes}, event.data) from wrong
+    if strange := [kind for kind in request.kinds or () if kind not in BY_NAME]:
+        raise _bad(f"data.kinds names {', '.join(strange)}: no such kind is read", event.attributes, event.data)
+    return request
 
 
 def too_large(headers: Mapping[str, str], size: int) -> BadRequestError:
     """What a body of `size` bytes is refused with; its headers may still name the fabric."""
-    return _bad(f"the body of {size} bytes is larger than {MOST_BYTES}", _headers_context(headers))
+    return _bad(f"the body of {size} bytes is larger than {MOST_BYTES}", context_of(headers))
 
 
-def _headers_context(headers: Mapping[str, str]) -> dict[str, str]:
-    """The context attributes in HTTP headers; the id is the message's where an unwrapped push has no other."""
-    lower = {name.lower(): value for name, value in headers.items()}
-    message = {"id": lower["x-goog-pubsub-message-id"]} if "x-goog-pubsub-message-id" in lower else {}
-    return message | _context(lower)
-
-
-def _pushed(message: Mapping[str, Any]) -> Event:
-    """The event in a wrapped Pub/Sub push; a message may consist of attributes alone."""
-    given = message.get("attributes")
-    attributes = {str(name).lower(): str(value) for name, value in given.items()} if isinstance(given, Mapping) else {}
-    context = {"id": str(message.get("messageId") or message.get("message_id") or "")} | _context(attributes)
-    raw = message.get("data")
-    if not raw:
-        return Event(context)
-    try:
-        body = base64.b64decode(str(raw), validate=True)
-    except ValueError as wrong:  # binascii.Error is one; letters outside of ASCII raise the plain one
-        raise _bad("the message's data is not base64", context) from wrong
-    data = _json_object(body, context) if body.strip() else {}
-    return _structured(data) if data.get("specversion") and "type" not in context else Event(context, data)
-
-
-def _structured(content: Mapping[str, Any]) -> Event:
-    context = {str(name): str(value) for name, value in content.items() if name not in ("data", "data_base64")}
-    data = content.get("data", {})
-    if not isinstance(data, Mapping):
-        raise _bad("the event's data is not a JSON object", context)
-    return Event(context, data)
-
-
-def _context(lower: Mapping[str, str]) -> dict[str, str]:
-    """The CloudEvents context attributes among headers or message attributes; values are percent-encoded there."""
-    return {name[len(_CE_HEADER) :]: unquote(value) for name, value in lower.items() if name.startswith(_CE_HEADER)} | (
-        {"fabric": lower["fabric"]} if "fabric" in lower else {}
-    )
-
-
-def _bad(text: str, context: Mapping[str, str]) -> BadRequestError:
-    """The refusal of an event of which only its context attributes are known."""
-    fabric, id_ = context.get("fabric") or context.get("subject"), context.get("id") or ""
-    return BadRequestError(text, fabric if valid_name(fabric) else None, id_ if _usable_id(id_) else None)
-
-
-def _usable_id(text: str) -> bool:
-    """Whether an id can travel on: in a log line, and encoded in an attribute (Pub/Sub takes 1,024 bytes)."""
-    return 0 < len(text) <= 200 and text.isprintable() and len(_encoded(text)) <= 1000
-
-
-def _encoded(text: str) -> str:
-    """A context attribute as a header carries it: an unwrapped push makes headers of a message's attributes."""
-    return quote(text, safe=_PLAIN)
-
-
-def _json_object(body: bytes, context: Mapping[str, str]) -> Mapping[str, Any]:
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError) as wrong:
-        raise _bad(f"the body is not JSON: {body[:60]!r}", context) from wrong
-    if not isinstance(content, Mapping):
-        raise _bad("the body is not a JSON object", context)
-    return content
-
-
-def outcome_message(outcome: Outcome) -> Message:
-    """The outcome event of a run, to be published; its id is the request's with the result, so doubles are alike."""
-    return _message(
-        id_=f"{outcome.request_id}/{outcome.result}",
-        type_=f"{PREFIX}sync.{outcome.result}{VERSION}",
-        fabric=outcome.fabric,
-        data=outcome.as_dict(),
-        time=outcome.finished_at,
-    )
+def _bad(text: str, context: Mapping[str, str], data: Mapping[str, Any] | None = None) -> BadRequestError:
+    """The refusal of an event of which these context attributes, and perhaps its data, are known."""
+    fabric = (data or {}).get("fabric") or context.get("fabric") or context.get("subject")
+    id_ = context.get("id")
+    return BadRequestError(text, fabric if valid_name(fabric) else None, id_ if usable_id(id_) else None)
 
 
 def request_message(request: SyncRequest, now: datetime | None = None) -> Message:
-    """A sync request, to be published."""
-    data = {
-        "fabric": request.fabric,
-        "correlation_id": request.correlation_id,
-        "trigger": request.trigger,
-        "requested_by": request.requested_by,
-        "attempt": request.attempt,
-        "plan": request.plan,
-    }
-    return _message(request.id, REQUESTED, request.fabric, data, now or datetime.now(UTC))
+    """A sync request, to be published; it was requested `now` unless it says when."""
+    return _message(replace(request, requested_at=request.requested_at or now or datetime.now(UTC)))
 
 
 def follow_up(request: SyncRequest, left: str | None = None) -> SyncRequest:
@@ -232,26 +89,85 @@ def follow_up(request: SyncRequest, left: str | None = None) -> SyncRequest:
 
     Where a plan was agreed to, it goes on with what is `left` of that one (a digest), and with nothing else.
     """
-    return SyncRequest(
-        fabric=request.fabric,
+    return replace(
+        request,
         id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"{request.correlation_id}#{request.attempt + 1}")),
-        correlation_id=request.correlation_id,
         trigger="continuation",
-        requested_by=request.requested_by,
-        attempt=request.attempt + 1,
+        attempt=min(request.attempt + 1, MOST_ATTEMPTS),
         plan=(left or request.plan) if request.plan else None,
+        requested_at=None,
     )
 
 
-def _message(id_: str, type_: str, fabric: str, data: Mapping[str, Any], time: datetime) -> Message:
-    attributes = {
-        "ce-specversion": "1.0",
-        "ce-id": _encoded(id_),
-        "ce-source": f"//fabric-sync/fabrics/{fabric}",
-        "ce-type": type_,
-        "ce-subject": fabric,
-        "ce-time": time.isoformat(),
-        "content-type": "application/json",
-        "fabric": fabric,
-    }
-    return Message(json.dumps(data).encode(), attributes, fabric)
+def started_message(request: SyncRequest, started_at: datetime, deadline_s: float) -> Message:
+    """The event that a run began, to be published: it has `deadline_s` seconds."""
+    return _message(
+        contract.SyncStarted(
+            fabric=request.fabric,
+            request_id=request.id,
+            correlation_id=request.correlation_id,
+            attempt=request.attempt,
+            trigger=request.trigger,
+            started_at=started_at,
+            deadline_s=deadline_s,
+        )
+    )
+
+
+def outcome_message(outcome: Outcome | Mapping[str, Any]) -> Message:
+    """The outcome event of a run, to be published; its id is the request's with the result, so doubles are alike.
+
+    `outcome` may be its JSON (`Outcome.as_dict`), as a child process sends it. Raises `ContractError` where that is no
+    outcome.
+    """
+    data = outcome if isinstance(outcome, Mapping) else outcome.as_dict()
+    return _message(read_object(contract.SyncEnded, data, "outcome"))
+
+
+def drift_message(
+    fabric: str,
+    request_id: str,
+    objects: Iterable[Mapping[str, Any]],
+    detected_at: datetime,
+    *,
+    objects_total: int | None = None,
+    fields_total: int | None = None,
+) -> Message:
+    """The event that people edited `objects` (each `model`, `key`, `fields`: field → `netbox_edited` or `both`).
+
+    The first twenty are told. The totals are those of `objects` unless these are already a part of more. Raises
+    `ContractError` where there is no object.
+    """
+    edited = [read_object(contract.Edited, each, f"objects[{number}]") for number, each in enumerate(objects)]
+    return _message(
+        contract.DriftDetected(
+            fabric=fabric,
+            request_id=request_id,
+            detected_at=detected_at,
+            objects=tuple(edited[:MOST_OBJECTS]),
+            objects_total=len(edited) if objects_total is None else objects_total,
+            fields_total=sum(len(each.fields) for each in edited) if fields_total is None else fields_total,
+        )
+    )
+
+
+def status_message(
+    fabric: str, request_id: str, before: str, now: str, *, late: bool, since: datetime, reason: str = ""
+) -> Message:
+    """The event that a fabric's status went from `before` to `now`, words of `contract.Status` (else `ValueError`)."""
+    return _message(
+        contract.StatusChanged(
+            fabric=fabric,
+            request_id=request_id,
+            from_=contract.Status(before),
+            to=contract.Status(now),
+            late=late,
+            since=since,
+            reason=reason,
+        )
+    )
+
+
+def _message(event: contract.Event) -> Message:
+    attributes, body, ordering_key = contract.encode(event)
+    return Message(body, attributes, ordering_key)

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
 
-_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?")
-
-
-def valid_name(name: object) -> bool:
-    """Whether `name` can name a fabric: a lower-case slug of at most 16 characters."""
-    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+from functions.contract import valid_name as valid_name
 
 
 class Naming(StrEnum):

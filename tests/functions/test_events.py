@@ -5,31 +5,31 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from functions.errors import Code, Problem
 from functions.events import (
     MOST_BYTES,
     REQUESTED,
     BadRequestError,
-    Event,
     SyncRequest,
-    decode,
+    drift_message,
     follow_up,
     outcome_message,
     request_message,
+    started_message,
+    status_message,
     sync_request,
 )
-from functions.outcome import Outcome, Result
-from infra.pubsub import MAX_ATTRIBUTE_VALUE, Message
+from functions.kinds import BY_NAME
+from infra.pubsub import MAX_ATTRIBUTE_VALUE
+from tests.event_samples import EDITED, NOW, WANTED, digests, outcome_of, printable, unwrapped
 
 DATA = {"fabric": "lab-1", "correlation_id": "c-1", "trigger": "manual", "requested_by": "ann", "attempt": 2}
-WANTED = SyncRequest("lab-1", "e-1", "c-1", "manual", "ann", 2)
 CE = {"ce-specversion": "1.0", "ce-id": "e-1", "ce-type": REQUESTED, "ce-source": "//x", "ce-subject": "lab-1"}
 JSON = {"Content-Type": "application/json"}
 
@@ -159,6 +159,17 @@ NAMED = {
     "a trigger that is an object": (CE, json.dumps({**DATA, "trigger": {"a": 1}}).encode()),
     "a requester of 201 letters": (CE, json.dumps({**DATA, "requested_by": "x" * 201}).encode()),
     "an empty correlation id": (CE, json.dumps({**DATA, "correlation_id": ""}).encode()),
+    "a time without its offset": ({**CE, "ce-time": "2026-01-02T03:04:05"}, BODY),
+    "a time that is a date": (CE, json.dumps({**DATA, "requested_at": "2026-01-02"}).encode()),
+    "a time in seconds": (CE, json.dumps({**DATA, "requested_at": 1767323045}).encode()),
+    "the 30th of February": (CE, json.dumps({**DATA, "requested_at": "2026-02-30T00:00:00Z"}).encode()),
+    "force in words": (CE, json.dumps({**DATA, "force": "yes"}).encode()),
+    "force by number": (CE, json.dumps({**DATA, "force": 1}).encode()),
+    "a kind for kinds": (CE, json.dumps({**DATA, "kinds": "Switch"}).encode()),
+    "no kinds": (CE, json.dumps({**DATA, "kinds": []}).encode()),
+    "kinds that are numbers": (CE, json.dumps({**DATA, "kinds": [1]}).encode()),
+    "kinds that nobody reads": (CE, json.dumps({**DATA, "kinds": ["Switch", "Secret"]}).encode()),
+    "kinds without end": (CE, json.dumps({**DATA, "kinds": ["Switch"] * 51}).encode()),
 }
 
 
@@ -220,6 +231,9 @@ def test_whatever_comes_in_is_a_request_or_a_bad_request(headers: dict[str, str]
         outcome_message(outcome_of(request)),
         request_message(request),
         request_message(follow_up(request)),
+        started_message(request, NOW, 30.0),
+        drift_message(request.fabric, request.id, [EDITED], NOW),
+        status_message(request.fabric, request.id, "syncing", "error", late=True, since=NOW),
     ):
         for name, value in message.attributes.items():
             assert (name + value).isascii()
@@ -227,53 +241,43 @@ def test_whatever_comes_in_is_a_request_or_a_bad_request(headers: dict[str, str]
             assert len(value) <= MAX_ATTRIBUTE_VALUE
 
 
-def outcome_of(request: SyncRequest, **more: Any) -> Outcome:
-    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    return Outcome(
-        fabric=request.fabric,
-        result=more.pop("result", Result.SUCCEEDED),
-        request_id=request.id,
-        correlation_id=request.correlation_id,
-        attempt=request.attempt,
-        trigger=request.trigger,
-        started_at=now,
-        finished_at=now,
-        deadline_s=30.0,
-        netbox_requests=3,
-        **more,
-    )
-
-
-def unwrapped(message: Message) -> tuple[dict[str, str], bytes]:
-    return dict(message.attributes), message.data
-
-
-printable = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=40)
-
-
-digests = st.text("0123456789abcdef", min_size=16, max_size=16)
-
-
-@given(printable, printable, printable, st.none() | printable, st.integers(1, 999), st.none() | digests)
+@given(
+    printable,
+    printable,
+    printable,
+    st.none() | printable,
+    st.integers(1, 999),
+    st.none() | digests,
+    st.none() | st.datetimes(datetime(2000, 1, 1), timezones=st.just(UTC)),
+    st.booleans(),
+    st.none() | st.lists(st.sampled_from(sorted(BY_NAME)), min_size=1).map(tuple),
+)
 def test_a_request_survives_both_ways_of_pub_sub(
-    id_: str, correlation_id: str, trigger: str, requested_by: str | None, attempt: int, plan: str | None
+    id_: str,
+    correlation_id: str,
+    trigger: str,
+    requested_by: str | None,
+    attempt: int,
+    plan: str | None,
+    requested_at: datetime | None,
+    force: bool,
+    kinds: tuple[str, ...] | None,
 ) -> None:
-    request = SyncRequest("lab-1", id_, correlation_id, trigger, requested_by, attempt, plan)
-    message = request_message(request)
-    assert sync_request(*unwrapped(message)) == request
-    assert sync_request(JSON, pushed(message.data, dict(message.attributes))) == request
+    request = SyncRequest(
+        "lab-1", id_, correlation_id, trigger, requested_by, attempt, plan, requested_at, force, kinds
+    )
+    message = request_message(request, NOW)
+    wanted = replace(request, requested_at=requested_at or NOW)
+    assert sync_request(*unwrapped(message)) == wanted
+    assert sync_request(JSON, pushed(message.data, dict(message.attributes))) == wanted
 
 
-def test_an_outcome_is_a_cloudevent_whose_id_tells_the_request_and_the_result() -> None:
-    outcome = outcome_of(WANTED, result=Result.FAILED, problem=Problem(Code.FABRIC_TLS, "no"))
-    message = outcome_message(outcome)
-    assert message.ordering_key == "lab-1"
-    event = decode(*unwrapped(message))
-    assert event == Event(event.attributes, outcome.as_dict())
-    assert event.attributes["id"] == "e-1/failed"
-    assert event.attributes["type"] == "io.fabric-sync.sync.failed.v1"
-    assert event.attributes["subject"] == event.attributes["fabric"] == "lab-1"
-    assert event.attributes["time"] == "2026-01-02T03:04:05+00:00"
+def test_the_time_of_the_event_is_when_it_was_requested_unless_its_data_says_otherwise() -> None:
+    timed = {**CE, "ce-time": "2026-01-02T04:04:05.25+01:00"}
+    assert sync_request(timed, BODY).requested_at == NOW + timedelta(milliseconds=250)
+    told = json.dumps({**DATA, "requested_at": "2026-01-02T03:04:05Z"}).encode()
+    assert sync_request(timed, told).requested_at == NOW
+    assert sync_request(CE, BODY).requested_at is None
 
 
 def test_an_outcome_that_comes_back_as_a_request_is_refused() -> None:
@@ -287,6 +291,16 @@ def test_the_next_request_of_a_chain_has_one_id_however_often_it_is_made() -> No
     assert first == again
     assert (first.attempt, first.correlation_id, first.trigger) == (3, "c-1", "continuation")
     assert len({WANTED.id, first.id, follow_up(first).id}) == 3
+
+
+def test_a_chain_keeps_what_it_was_asked_for_and_has_a_time_of_its_own() -> None:
+    first = follow_up(replace(WANTED, force=True, kinds=("Switch",), requested_at=NOW))
+    assert (first.force, first.kinds, first.requested_by, first.requested_at) == (True, ("Switch",), "ann", None)
+
+
+def test_the_longest_chain_that_is_taken_can_be_continued() -> None:
+    longest = replace(WANTED, attempt=1_000_000)
+    assert sync_request(*unwrapped(request_message(follow_up(longest)))).correlation_id == "c-1"
 
 
 def test_a_chain_that_was_agreed_to_goes_on_with_what_is_left_and_never_without_a_plan() -> None:
