@@ -82,6 +82,11 @@ def test_work_that_ignores_the_stop_is_killed_after_the_grace() -> None:
     assert ended.seconds >= 0.3
 
 
+def test_work_that_took_the_handler_away_is_told_as_stopped() -> None:
+    ended, _ = stopped_run("heed_sigterm_as_other_programs_do")
+    assert (ended.end, ended.result, ended.signal) == (End.STOPPED, None, signal.SIGTERM)
+
+
 def test_the_wall_comes_before_the_grace_is_over() -> None:
     ended, _ = stopped_run("ignore_sigterm", grace=AMPLE, wall=1.0)
     assert ended.end is End.KILLED_AT_WALL

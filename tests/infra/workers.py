@@ -184,6 +184,13 @@ def ignore_sigterm(given: Given, send: Send) -> Given:
     return {}
 
 
+def heed_sigterm_as_other_programs_do(given: Given, send: Send) -> Given:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    send({"pid": os.getpid()})
+    time.sleep(600)
+    return {}
+
+
 def grandchildren(given: Given, send: Send) -> Given:
     """Starts programs and forks, tells of them, and waits for ever or returns."""
     program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
