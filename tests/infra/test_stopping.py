@@ -101,6 +101,12 @@ def test_a_stop_within_a_message_cuts_no_message() -> None:
         assert len(heard) - ended.result["sent"] in (0, 1)
 
 
+def test_a_stop_within_a_large_message_waits_for_its_end() -> None:
+    for _ in range(5):
+        ended, heard = stopped_run("be_stopped_within_a_large_message")
+        assert (ended.end, [len(message.get("filler", "")) for message in heard]) == (End.STOPPED, [0, 7_000_000])
+
+
 def test_a_stop_before_the_work_began_is_heard_as_soon_as_it_can_be() -> None:
     with Supervisor(["tests.infra.workers"], stopping=lambda: True) as supervisor:
         for _ in range(10):
