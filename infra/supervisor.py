@@ -270,7 +270,7 @@ def judged(seen: Seen, target: str, seconds: float) -> Ended:
         (End.STOPPED, seen.after_grace, f"{target} did not end in time after SIGTERM, and was killed"),
         (End.STOPPED, seen.stopped and number == signal.SIGTERM, f"{target} was ended by SIGTERM, without a word"),
         (End.CRASHED, seen.deserted, f"the fork server died, and {target} with it"),
-        (End.OUT_OF_MEMORY, number == signal.SIGKILL, f"{target} got a SIGKILL that nobody here sent: memory is short"),
+        (End.OUT_OF_MEMORY, number == signal.SIGKILL, f"{target} got a SIGKILL not from here, as when memory is short"),
         (End.CRASHED, number, f"{target} was ended by {_name(number)}"),
     ):
         if holds:
