@@ -26,6 +26,7 @@ type Target = Callable[[Mapping[str, Any], Send], Mapping[str, Any]]
 
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 _READ: Final = 64 * 1024
+_NO_MEMORY: Final = Frame(Kind.OUT_OF_MEMORY, None, "MemoryError").encode("no memory")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -35,10 +36,15 @@ def live(channel: socket.socket, server: int) -> NoReturn:
     code = 1
     try:
         os.setsid()  # one group with all that the work starts: what ends the child ends them
-        _end_with(server)
         voice = _Voice(channel)
         signal.signal(signal.SIGTERM, voice.interrupt)
-        if (last := _work(channel, voice)) is not None:
+        try:
+            last = _work(channel, voice, server)
+        except Stopped as stopped:  # it came in the moment between the work's end and the ear's
+            last = _last(Kind.STOPPED, stopped)
+        except MemoryError:  # not even enough to tell more
+            last = _NO_MEMORY
+        if last is not None:
             voice.say(last)
             code = 0
         for stream in (sys.stdout, sys.stderr):
@@ -48,12 +54,13 @@ def live(channel: socket.socket, server: int) -> NoReturn:
         os._exit(code)
 
 
-def _work(channel: socket.socket, voice: _Voice) -> bytes | None:
+def _work(channel: socket.socket, voice: _Voice, server: int) -> bytes | None:
     """The last frame of this child; None when the parent went away before it asked for anything."""
     result: Mapping[str, Any] | None = None
     try:
         # SIGTERM was held back since before the fork: from here on it meets our handler.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        _end_with(server)
         ask = _read(channel)
         if ask is None:
             return None

@@ -192,14 +192,18 @@ class _Server:
         self.owner = os.getpid()
         self._silent_since: float | None = None
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                # -P: the working directory is not on its path, not even for the few modules before its path is set
-                [sys.executable, "-P", "-c", BOOT, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,  # a signal to our group is ours to pass on
-            )
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    # -P: the working directory is not on its path, not even for the few modules before its path is set
+                    [sys.executable, "-P", "-c", BOOT, str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,  # a signal to our group is ours to pass on
+                )
+        except OSError:
+            self._control.close()
+            raise
         self._control.setblocking(False)
         self._control.send(json.dumps({"path": sys.path, "parent": self.owner, "preload": preload}).encode())
 
@@ -264,8 +268,9 @@ def judged(seen: Seen, target: str, seconds: float) -> Ended:
         (End.NOT_STARTED, not seen.pid, f"the fork server died, twice, before there was a process for {target}"),
         (End.KILLED_AT_WALL, seen.at_wall, f"{target} was killed when its time ended"),
         (End.STOPPED, seen.after_grace, f"{target} did not end in time after SIGTERM, and was killed"),
+        (End.STOPPED, seen.stopped and number == signal.SIGTERM, f"{target} was ended by SIGTERM, without a word"),
         (End.CRASHED, seen.deserted, f"the fork server died, and {target} with it"),
-        (End.OUT_OF_MEMORY, number == signal.SIGKILL, f"{target} got a SIGKILL that nobody here sent: memory is short"),
+        (End.OUT_OF_MEMORY, number == signal.SIGKILL, f"{target} got a SIGKILL not from here, as when memory is short"),
         (End.CRASHED, number, f"{target} was ended by {_name(number)}"),
     ):
         if holds:

@@ -18,6 +18,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tests.waits import endless
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # Files that may be longer than 350 lines, each with its reason.
@@ -30,6 +32,9 @@ SOCKETS = ("infra/transport", "infra/wire.py", "infra/sandbox/")
 
 # Where pairs of sockets lead from a parent to its child, and nothing can lead outside.
 PAIRS = ("infra/supervisor.py", "infra/parent.py", "infra/forkserver.py", "infra/child.py")
+
+# Where a wait may have no limit: at a person's terminal, until that person ends it.
+ENDLESS = {"functions/cli/sandbox.py", "functions/demo/play.py"}
 
 
 @cache
@@ -135,6 +140,11 @@ def sleeps(node: ast.AST) -> bool:
 def test_nothing_sleeps_outside_the_sandbox_but_the_deadline_itself() -> None:
     awake = [path for path in sources() if not path.startswith("infra/sandbox/") and path != "infra/deadline.py"]
     assert [line for path in awake for line in lines_where(sleeps, path)] == []
+
+
+def test_nothing_waits_without_a_limit_outside_the_sandbox() -> None:
+    bounded = [path for path in sources() if not path.startswith("infra/sandbox/") and path not in ENDLESS]
+    assert [f"{path}:{line}" for path in bounded for line in endless(tree(path))] == []
 
 
 def imports(node: ast.AST, *names: str) -> bool:

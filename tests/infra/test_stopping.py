@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -82,18 +83,39 @@ def test_work_that_ignores_the_stop_is_killed_after_the_grace() -> None:
     assert ended.seconds >= 0.3
 
 
+def test_work_that_took_the_handler_away_is_told_as_stopped() -> None:
+    ended, _ = stopped_run("heed_sigterm_as_other_programs_do")
+    assert (ended.end, ended.result, ended.signal) == (End.STOPPED, None, signal.SIGTERM)
+
+
 def test_the_wall_comes_before_the_grace_is_over() -> None:
     ended, _ = stopped_run("ignore_sigterm", grace=AMPLE, wall=1.0)
     assert ended.end is End.KILLED_AT_WALL
 
 
-def test_a_stop_within_a_message_cuts_no_message() -> None:
+def test_stops_at_any_moment_cut_no_message() -> None:
     for _ in range(20):
         ended, heard = stopped_run("send_until_stopped")
         assert (ended.end, ended.text) == (End.STOPPED, ended.text)
         assert ended.result is not None
         # the message in which it came is sent to its end, but the work may not have counted it
         assert len(heard) - ended.result["sent"] in (0, 1)
+
+
+def test_a_stop_within_a_message_waits_for_its_end() -> None:
+    heard: list[int] = []
+
+    def hear(message: Mapping[str, Any]) -> None:
+        heard.append(len(message.get("filler", "")))
+        if "pid" in message:
+            # While nobody reads, the child fills the way to us with its next message, and waits within it.
+            time.sleep(2.0)
+            os.kill(message["pid"], signal.SIGTERM)
+
+    with Supervisor(["tests.infra.workers"], stopping=lambda: False) as supervisor:
+        ended = supervisor.run(WORK + "send_a_large_message", {}, Deadline.after(AMPLE), hear)
+    assert (ended.end, ended.result) == (End.STOPPED, None)
+    assert heard == [0, 7_000_000]
 
 
 def test_a_stop_before_the_work_began_is_heard_as_soon_as_it_can_be() -> None:

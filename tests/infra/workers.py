@@ -184,6 +184,13 @@ def ignore_sigterm(given: Given, send: Send) -> Given:
     return {}
 
 
+def heed_sigterm_as_other_programs_do(given: Given, send: Send) -> Given:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    send({"pid": os.getpid()})
+    time.sleep(600)
+    return {}
+
+
 def grandchildren(given: Given, send: Send) -> Given:
     """Starts programs and forks, tells of them, and waits for ever or returns."""
     program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -262,6 +269,13 @@ def be_stopped_again_and_again(given: Given, send: Send) -> Given:
         if stops:
             os.kill(os.getpid(), signal.SIGTERM)
     return {"stops": stops}
+
+
+def send_a_large_message(given: Given, send: Send) -> Given:
+    """Sends more than the way to the parent holds."""
+    send({"pid": os.getpid()})
+    send({"filler": "x" * 7_000_000})
+    return {"sent": True}
 
 
 def send_until_stopped(given: Given, send: Send) -> Given:
