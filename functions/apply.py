@@ -68,7 +68,7 @@ class Applier:
     """Writes one plan to one NetBox. `on_batch` hears (model, verb, objects confirmed so far, objects planned).
 
     Without a `permit` nothing is deleted, whatever the plan says. `may_go_on` is asked before each batch, and raises
-    `SyncStopped` where there is a reason to stop (the lease is another's by now).
+    `SyncStopped` where there is a reason to stop (the lease is another's by now). `done` is what was confirmed so far.
     """
 
     netbox: NetBox
@@ -78,12 +78,14 @@ class Applier:
     on_batch: Callable[[str, str, int, int], None] = lambda model, verb, done, planned: None
     permit: DeletePermit | None = None
     may_go_on: Callable[[], None] = lambda: None
+    done: Applied = field(default_factory=Applied)
     _lost: dict[Ref, str] = field(default_factory=dict)
     _stuck: set[tuple[str, int]] = field(default_factory=set)
 
     def apply(self, plan: Plan) -> Applied:
         """Write the plan as far as the deadline allows; never raises for what NetBox or the network do."""
-        done = Applied(left=len(plan))
+        done = self.done
+        done.left = len(plan)
         try:
             for wave in waves(plan):
                 self._wave(wave, done, len(plan))

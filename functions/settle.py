@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from functions.errors import Code
@@ -14,17 +15,15 @@ from functions.events import SyncRequest
 from functions.fields import CUSTOM_FIELDS
 from functions.lease import FabricLease
 from functions.outcome import Outcome, Result
+from functions.putback import MOST_OBJECTS
 from functions.retrying import after
 from functions.standing import Chain, Standing, fields_of, remembered
-from functions.status import connection_after
+from functions.status import Facts, connection_after, status
 from infra.deadline import Deadline, DeadlineExceeded
 from infra.netbox import NetBoxError
 from infra.transport import TransportError
 
 log = logging.getLogger(__name__)
-
-REPORT_SHARE = 0.5
-"""The share of the reserve that writing the result to NetBox may take; the rest is for publishing it."""
 
 _SETTINGS = tuple(field.name for field in CUSTOM_FIELDS if field.on == ("virtualization.cluster",) and field.editable)
 
@@ -65,6 +64,24 @@ def settled(before: Standing, request: SyncRequest, outcome: Outcome, stalled: b
     )
 
 
+def announcements(before: Standing, after: Standing, outcome: Outcome, now: datetime) -> dict[str, Any]:
+    """Pure: what else is to be told of a run: `status` when the fabric's is another one, `drift` when people edited.
+
+    Each is null, or the arguments of its event as JSON.
+    """
+    told: dict[str, Any] = {"status": None, "drift": None}
+    was, now_is = status(Facts(), before, now), status(Facts(), after, now)
+    if was is not now_is:
+        told["status"] = {"before": was.value, "now": now_is.value, "reason": error_text(outcome).partition("\n")[0]}
+    if edited := outcome.mended.put_back:
+        told["drift"] = {
+            "objects": [one.as_dict() for one in edited[:MOST_OBJECTS]],
+            "objects_total": len(edited),
+            "fields_total": sum(len(one.fields) for one in edited),
+        }
+    return told
+
+
 def error_text(outcome: Outcome) -> str:
     """What went wrong and what to do, or why the result is no better, as people read it on the cluster."""
     if outcome.problem:
@@ -93,7 +110,7 @@ def record(lease: FabricLease, standing: Standing, notes: Mapping[str, Any], dea
     changed = {name: value for name, value in wanted.items() if (custom.get(name) or None) != (value or None)}
     reporting = deadline.reporting()
     try:
-        lease.netbox.deadline = reporting.within(reporting.left() * REPORT_SHARE)
+        lease.netbox.deadline = reporting
         if lease.settle(changed):
             return None
         return "another run holds the fabric's lease"

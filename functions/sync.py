@@ -30,7 +30,7 @@ from functions.plan import Plan
 from functions.records import Ref
 from functions.retire import look_up_in, retire
 from functions.rows import found_by_key
-from functions.settle import config_digest, record, settled
+from functions.settle import announcements, config_digest, record, settled
 from functions.standing import End, Standing, standing_of
 from functions.survey import survey
 from functions.translate import translate
@@ -39,6 +39,7 @@ from infra.kubeconfig import KubeconfigError, parse_kubeconfig
 from infra.kubernetes import KubernetesClient, KubernetesError
 from infra.netbox import NetBox, NetBoxError, NetBoxReader, Row
 from infra.secrets import SecretError, SecretStore
+from infra.stopping import Stopped
 from infra.transport import TransportError
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,8 @@ class Run:
     lease: FabricLease | None = None
     running: bool = False
     ended: End | None = None
+    before: Standing | None = None
+    announcements: dict[str, Any] = field(default_factory=dict)
     _side: Side = Side.NETBOX
 
     def find(self, netbox: NetBoxReader) -> Fabric:
@@ -87,6 +90,7 @@ class Run:
     def enter(self, netbox: NetBox) -> Fabric | None:
         """The fabric, with its lease in hand; None where the request is not to be served: the facts tell why."""
         fabric, lease = self.find(netbox), self.lease_of(netbox)
+        self.before = self.standing
         refusal = admit(self.request, fabric, self.standing, config_digest(lease.row), self.now())
         if refusal is None:
             with self._on(Side.NETBOX):
@@ -179,9 +183,8 @@ class Run:
             permit=allowed,
             may_go_on=self.lease.ask if self.lease else lambda: None,
         )
-        applied = applier.apply(plan)
-        self._know(applied=applied)
-        return applied
+        self._know(applied=applier.done)
+        return applier.apply(plan)
 
     def _tell_kind(self, listing: Any) -> None:
         self.listen("observed", {"kind": listing.kind, "reading": listing.reading, "objects": len(listing.items)})
@@ -205,6 +208,12 @@ class Run:
         timed_out = isinstance(error, DeadlineExceeded) or problem.code in (Code.FABRIC_TIMEOUT, Code.NETBOX_TIMEOUT)
         self._know(problem=problem, timed_out=timed_out)
 
+    def interrupted(self) -> None:
+        """Take in that the platform ended the run: what was written stays, and the work goes on from there."""
+        progress = self.facts.applied is not None and self.facts.applied.written > 0
+        problem = Problem(Code.INTERRUPTED, "the platform told this instance to stop in mid-run")
+        self._know(problem=problem, timed_out=progress)
+
 
 EXPECTED = (
     DeadlineExceeded,
@@ -227,6 +236,8 @@ def sync(run: Run, netbox: NetBox, started_at: datetime | None = None) -> Outcom
             run.apply(netbox, fabric, *run.plan(netbox, fabric))
     except EXPECTED as error:
         run.stopped(error)
+    except Stopped:
+        run.interrupted()
     except Exception as error:  # a fault of ours must end in an outcome like everything else; the log has the traceback
         log.exception("the sync of %s failed by a fault of fabric-sync", run.request.fabric)
         run.stopped(error)
@@ -273,9 +284,11 @@ def settle(run: Run, netbox: NetBox, outcome: Outcome) -> Outcome:
     lease = run.lease_of(netbox)
     after = settled(run.standing, run.request, outcome, run.facts.stalled, config_digest(lease.row))
     notes = run.facts.plan.notes if run.facts.plan is not None else {}
+    before = run.before or run.standing
     record(lease, after, notes, run.deadline)
     if lease.mine is not None and not lease.ours():
         return replace(outcome, result=Result.FAILED, problem=lost(lease.recorded()), reasons=())
+    run.announcements = announcements(before, after, outcome, run.now())
     return outcome
 
 

@@ -39,6 +39,7 @@ class Settings:
     pubsub_emulator_host: str | None  # read by the Pub/Sub library itself; here to be shown
     allow_http: bool
     batch: int  # objects in one bulk request, at most
+    memory_mib: int  # of one run, beyond what its process starts with
     log_level: str
     log_format: str
 

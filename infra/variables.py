@@ -209,6 +209,13 @@ VARIABLES: tuple[Variable, ...] = (
         default="100",
     ),
     Variable(
+        "FABRIC_SYNC_MEMORY_MIB",
+        "memory_mib",
+        _number(int, 64, 32768),
+        "give the MiB that one run may take beyond what it starts with",
+        default="512",
+    ),
+    Variable(
         "FABRIC_SYNC_LOG_LEVEL",
         "log_level",
         _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
