@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Final
 
+from functions.contract import ContractError
 from functions.contract.objects import write_object
-from functions.errors import Problem, Side, problem_of
+from functions.errors import Code, Problem, Side, problem_of
 from functions.events import (
     SyncRequest,
     drift_message,
@@ -39,6 +40,19 @@ RECORD_SHARE: Final = 0.5
 """The share of the time left after the wall in which NetBox is told; the rest is for publishing."""
 STARTED_SECONDS: Final = 1.0
 """How long the telling of a beginning may take: nobody depends on it."""
+
+_UNREADABLE: Final[Mapping[str, Any]] = {
+    "result": "failed",
+    "reasons": [],
+    "kinds": {},
+    "objects": {},
+    "refused": [],
+    "put_back": [],
+    "adopted": [],
+    "unconfirmed": 0,
+    "left": 0,
+}
+"""What an outcome that nobody could read is published with in place of its details."""
 
 type Step = Callable[[Mapping[str, Any]], None]
 """Hears a step of a run as it happens: its name (`step`) and facts."""
@@ -158,7 +172,14 @@ class SyncService:
             extra=fields(outcome=outcome),
         )
         try:
-            for topic, message in self._messages(request, outcome, told):
+            try:
+                messages = self._messages(request, outcome, told)
+            except ContractError as wrong:
+                # A fault of ours must end in an outcome, too: one that anybody can read.
+                log.exception("the outcome of %s does not keep the contract", request.fabric)
+                outcome = {**outcome, **_UNREADABLE, "error": Problem(Code.INTERNAL, str(wrong)).as_dict()}
+                messages = self._messages(request, outcome, {})
+            for topic, message in messages:
                 self.publisher.publish(topic, message, deadline.reporting())
         except (PublishError, DeadlineExceeded) as failed:
             log.error("the outcome of %s could not be published: %s", request.fabric, failed)

@@ -87,7 +87,8 @@ class House:
         name = f"projects/{PROJECT}/subscriptions/{self.subscription}"
         received = self.broker.exchange.pull(name, 100, wait)
         self.broker.exchange.acknowledge(name, [one["ackId"] for one in received])
-        return [json.loads(base64.b64decode(one["message"]["data"])) for one in received]
+        told = [one["message"] for one in received if "result" in one["message"].get("attributes", {})]
+        return [json.loads(base64.b64decode(message["data"])) for message in told]
 
     def log(self) -> str:
         return self.serving.log.read_text()

@@ -159,11 +159,16 @@ class SyncEnded:
     finished_at: Annotated[datetime, Said(Moment(), "when the run ended")]
     duration_s: Annotated[float, Said(Number(), "seconds that it took, by the clock")]
     deadline_s: Annotated[float, Said(Number(), "seconds that it had")]
+    requested_by: Annotated[str | None, Said(OrNull(SHORT), "who asked, where somebody did")] = None
     error: Annotated[Failure | None, Said(OrNull(ObjectOf(Failure)), "what ended it, or null")] = None
     reasons: Annotated[
         tuple[str, ...], Said(ListOf(TEXT), "why it is `incomplete` or `skipped`: the first twenty")
     ] = ()
     reasons_total: Annotated[int, Said(COUNT, "how many reasons there are")] = 0
+    skip: Annotated[
+        str | None,
+        Said(OrNull(TEXT), "why it was `skipped`: `busy`, `disabled`, `stale`, `superseded`, `backing_off`, …"),
+    ] = None
     kinds: Annotated[
         Mapping[str, KindRead], Said(MapOf(ObjectOf(KindRead)), "kind of the fabric → how far it was read")
     ] = field(default_factory=dict)
@@ -209,6 +214,9 @@ class SyncEnded:
     ] = ()
     adopted_total: Annotated[int, Said(COUNT, "how many were taken over")] = 0
     insecure_tls: Annotated[bool, Said(Flag(), "whether TLS verification was skipped for this fabric")] = False
+    told_again: Annotated[
+        bool, Said(Flag(), "whether the request had ended before: its result is told again, without the details")
+    ] = False
     extra: Aside = field(default_factory=dict, hash=False)
 
     @property

@@ -114,7 +114,9 @@ class _Stage:
             request = round_.hear_step(line)
             if request is not None:
                 screen.changed(request, line["step"])
-        for data, _ in take(self._addresses.broker, self._addresses.project, OUTCOMES_PULL):
+        for data, attributes in take(self._addresses.broker, self._addresses.project, OUTCOMES_PULL):
+            if "result" not in attributes:
+                continue  # beginnings, drift and changes of status are told in the same topic
             request = round_.hear_outcome(json.loads(data), time.monotonic())
             if request is not None:
                 screen.changed(request, "outcome")

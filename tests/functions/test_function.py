@@ -56,7 +56,8 @@ class World:
     def outcomes(self, correlation_id: str) -> list[Mapping[str, Any]]:
         """The outcomes of a chain of runs so far, in the order in which they ended."""
         for data, attributes in take(self.emulator.url, PROJECT, OUTCOMES_PULL):
-            self.heard.append((json.loads(data), attributes))
+            if "result" in attributes:
+                self.heard.append((json.loads(data), attributes))
         found = [data for data, _ in self.heard if data["correlation_id"] == correlation_id]
         return sorted(found, key=lambda outcome: str(outcome["finished_at"]))
 
