@@ -78,7 +78,7 @@ def after(
         return before
     if result not in (Result.FAILED, Result.TIMED_OUT) or problem is None:
         return None
-    count = before.count + 1 if before else 1
+    count, now = before.count + 1 if before else 1, now.replace(microsecond=0)
     retry_at = now + wait(count, fabric) if problem.nature.retryable else None
     return Failures(count, problem.code.value, before.since if before else now, retry_at, config)
 
@@ -88,4 +88,4 @@ def wait(count: int, fabric: str) -> timedelta:
     usual = COOL_DOWN if count >= OPEN_AFTER else min(LONGEST_WAIT, FIRST_WAIT * 2 ** (count - 1))
     digest = hashlib.sha256(f"{fabric}#{count}".encode()).digest()
     share = int.from_bytes(digest[:4], "big") / 2**32
-    return usual * (1 + JITTER * (2 * share - 1))
+    return timedelta(seconds=round((usual * (1 + JITTER * (2 * share - 1))).total_seconds()))

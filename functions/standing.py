@@ -129,7 +129,7 @@ class Standing:
 def standing_of(custom: Mapping[str, Any]) -> Standing:
     """What a cluster's custom fields record; what cannot be read (people may edit it) is as if it had never been."""
     state = _mapping(custom.get(STATE))
-    chain, result = _mapping(state.get("chain")), custom.get(RESULT)
+    chain = _mapping(state.get("chain"))
     return Standing(
         lease=_lease(_mapping(custom.get(LEASE))),
         chain=Chain(str(chain["id"]), _count(chain.get("attempt"), 2)) if chain.get("id") else None,
@@ -139,10 +139,10 @@ def standing_of(custom: Mapping[str, Any]) -> Standing:
         last_attempt=moment(custom.get(LAST_ATTEMPT)),
         last_success=moment(custom.get(LAST_SUCCESS)),
         synced_from=moment(state.get("synced_from")),
-        result=Result(result) if result in set(Result) else None,
+        result=_result(custom.get(RESULT)),
         result_since=moment(custom.get(RESULT_SINCE)),
         error=str(custom.get(ERROR) or ""),
-        connection=custom.get(CONNECTION) or None,
+        connection=_string(custom.get(CONNECTION)),
         last_run=_mapping(custom.get(LAST_RUN)),
     )
 
@@ -212,12 +212,12 @@ def _lease(row: Mapping[str, Any]) -> Lease:
 
 def _end(row: Any) -> End | None:
     row = _mapping(row)
-    at = moment(row.get("at"))
-    if at is None or row.get("result") not in set(Result) or not isinstance(row.get("request"), str):
+    at, result = moment(row.get("at")), _result(row.get("result"))
+    if at is None or result is None or not isinstance(row.get("request"), str):
         return None
     return End(
         request=row["request"],
-        result=Result(row["result"]),
+        result=result,
         finished_at=at,
         correlation=_string(row.get("chain")) or row["request"],
         attempt=_count(row.get("attempt"), 1),
@@ -227,6 +227,10 @@ def _end(row: Any) -> End | None:
         written=_count(row.get("written"), 0),
         code=_string(row.get("code")),
     )
+
+
+def _result(value: Any) -> Result | None:
+    return next((result for result in Result if result.value == value), None)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
