@@ -19,8 +19,8 @@ from tests.netbox_content import bootstrapped, opened, with_fabric
 from tests.netbox_fixtures import ServedNetBox
 from tests.proxy import Seen, answering
 
-DEADLINE = 5.0
-RESERVE = 2.4  # the most that settings allow: the runs that hang end sooner
+DEADLINE = 7.0
+RESERVE = 3.4  # the most that settings allow: the runs that hang end sooner
 FABRIC = "victim"
 
 # What an outcome may say for each way in which a server can misbehave. An answer that is too large may also be too

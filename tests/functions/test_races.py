@@ -53,10 +53,12 @@ def test_two_runs_at_once_make_nothing_twice_and_the_next_one_finds_it_all_done(
     start = Barrier(2)
     with ThreadPoolExecutor(2) as pool:
         both = list(pool.map(lambda id_: run(ready, secrets, id_, start), ("one", "two")))
-    # Whoever came second is refused what the first has made, and says so; nobody fails by a fault of ours.
-    for outcome in both:
-        assert outcome.result in (Result.SUCCEEDED, Result.INCOMPLETE, Result.FAILED), outcome
-        assert outcome.problem is None or outcome.problem.code != "internal"
+    # Of two that read the cluster at the same time one gets the lease; the other is told who has it.
+    results = sorted((outcome.result, outcome.skip or "") for outcome in both)
+    assert results in (
+        [(Result.SKIPPED, "busy"), (Result.SUCCEEDED, "")],
+        [(Result.SUCCEEDED, ""), (Result.SUCCEEDED, "")],  # the second came when the first was done
+    ), both
     for number in range(5):
         last = run(ready, secrets, f"after-{number}")
         if last.result is Result.SUCCEEDED:
