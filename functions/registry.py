@@ -23,6 +23,7 @@ from functions.fields import (
 from infra.netbox import NetBox, NetBoxError, NetBoxReader, Row
 
 PATH = "virtualization/clusters"
+TYPES = "virtualization/cluster-types"
 _NEEDED = ("fabric_secret", "fabric_lease", "fabric_state")
 _FIELDS = ("name", "scope_type", "scope", "status", "custom_fields", "last_updated")
 _PAGE = 500
@@ -168,6 +169,16 @@ def add(netbox: NetBox, name: str, *, site: str, secret: str, naming: Naming = N
         "custom_fields": {"fabric_secret": secret, "fabric_naming": naming.value, "fabric_enabled": True},
     }
     return netbox.create(PATH, [row])[0]
+
+
+def retire(netbox: NetBox, row: Row) -> Row:
+    """Take a fabric out of the registry: its cluster gets another type; nothing else of it is touched."""
+    former = {"name": f"Former {CLUSTER_TYPE_NAME}", "slug": f"former-{CLUSTER_TYPE_SLUG}"}
+    if not any(
+        found.get("slug") == former["slug"] for found in netbox.read(TYPES, {"slug": former["slug"]}, ("slug",))
+    ):
+        netbox.create(TYPES, [former])
+    return netbox.change(PATH, row, {"type": {"slug": former["slug"]}})
 
 
 def _choices(value: Any) -> list[str]:
