@@ -69,13 +69,19 @@ def list_letters(subscription: From = DEAD_LETTERS_PULL, as_json: AsJson = False
 
 @dead_letters.command()
 def replay(subscription: From = DEAD_LETTERS_PULL, as_json: AsJson = False) -> None:
-    """Send the dead letters again as they were; each is taken away once it is sent."""
+    """Send the dead letters again as they were, at most a thousand; each is taken away once it is sent.
+
+    A request that is older than an hour is answered as stale: the fabric was requested again since.
+    """
     from infra.deadline import Deadline
     from infra.pubsub import Message, PublishError, open_publisher
 
     puller, settings = _puller(as_json)
     deadline = Deadline.after(60)
     received = puller.pull(subscription, 1000, deadline)
+    if not received and deadline.pause(_LOOK_EVERY):
+        # What was only looked at a moment ago comes again after the subscription's own pause.
+        received = puller.pull(subscription, 1000, deadline)
     messages = [
         Message(
             one.data or b"{}",

@@ -116,7 +116,8 @@ def test_a_suspension_has_an_end_and_a_reason_and_holds_syncs_back_until_then(he
 
 def test_what_the_last_run_held_is_released_by_the_mark_that_it_named(here: Place) -> None:
     assert here.terminal.run("release", "lab").exit_code == 1
-    text = "device x and 30 more: no longer in the fabric, and held: a mass; to release, set fabric_release on the cluster to "
+    text = "device x and 30 more: no longer in the fabric, and held: a mass; to release, "
+    text += "set fabric_release on the cluster to "
     with opened(here.served) as netbox:
         row = registry.find(netbox, "gap")
         netbox.update(registry.PATH, [{"id": row["id"], "custom_fields": {"fabric_error": f"{text}device:abc123"}}])
