@@ -19,7 +19,9 @@ EARLY: Final = timedelta(minutes=5)
 
 SCHEDULED: Final = "schedule"
 CONTINUATION: Final = "continuation"
-BY_ITSELF: Final = frozenset({SCHEDULED, CONTINUATION})
+RECOVERY: Final = "recovery"
+"""The trigger of the request that follows a run which ended without a word."""
+BY_ITSELF: Final = frozenset({SCHEDULED, CONTINUATION, RECOVERY})
 """Triggers without a person behind them: what another run did meanwhile need not be done again."""
 
 
@@ -28,6 +30,7 @@ class Skip(StrEnum):
 
     BUSY = "busy"  # another run holds the fabric's lease
     DISABLED = "disabled"  # people switched the fabric off
+    SUSPENDED = "suspended"  # people suspended the fabric for a time that is not over
     STALE = "stale"  # the request is too old
     SUPERSEDED = "superseded"  # a run that began after the request has done what it asked for
     BACKING_OFF = "backing_off"  # the last runs failed, and it is not time to try again
@@ -58,6 +61,9 @@ def admit(request: SyncRequest, fabric: Fabric, standing: Standing, config: str,
         return Refusal(f"busy: request {lease.request} runs until {lease.until:%H:%M:%S} UTC at most", Skip.BUSY)
     if not fabric.enabled and not request.force:
         return Refusal("sync is switched off for this fabric (fabric_enabled)", Skip.DISABLED)
+    suspended = fabric.suspended_until
+    if suspended is not None and now < suspended and not request.force:
+        return Refusal(f"suspended until {suspended:%Y-%m-%d %H:%M} UTC (fabric_suspended_until)", Skip.SUSPENDED)
     asked = request.requested_at
     if asked is not None and now - asked > STALE_AFTER:
         return Refusal(f"stale: the request is of {asked:%Y-%m-%d %H:%M:%S} UTC", Skip.STALE)

@@ -51,6 +51,7 @@ class Fabric:
     `secret` names the kubeconfig in the secret store.
     `deletion` is how objects end that the fabric no longer has;
     `adopt` names the NetBox models of which people's objects may be taken over (none unless told).
+    `suspended_until` is when a suspension by people ends;
     `insecure_tls` accepts a kubeconfig that skips TLS verification; every outcome then says so.
     """
 
@@ -63,4 +64,5 @@ class Fabric:
     insecure_tls: bool = False
     adopt: frozenset[str] = frozenset()
     site_id: int = 0
+    suspended_until: datetime | None = None
     deletion: Deletion = field(default_factory=Deletion)

@@ -24,6 +24,11 @@ RUNS = "fabric_runs"
 RELEASED = "fabric_released"
 APPLIED = "fabric_applied"
 
+INTERVAL = "fabric_interval"
+WINDOWS = "fabric_windows"
+SUSPENDED_UNTIL = "fabric_suspended_until"
+SUSPEND_REASON = "fabric_suspend_reason"
+
 _OWNED = tuple(model.content_type for model in MODELS.values() if not (model.shared or model.named))
 _CLUSTER = ("virtualization.cluster",)
 _DEVICE = ("dcim.device",)
@@ -116,6 +121,12 @@ CUSTOM_FIELDS: tuple[CustomField, ...] = (
         default="plain",
     ),
     CustomField("fabric_enabled", "Sync enabled", "boolean", _CLUSTER, "Whether to sync", editable=True, default=True),
+    CustomField(
+        INTERVAL, "Interval", "integer", _CLUSTER, "Seconds between two syncs; 0 is off", editable=True, default=300
+    ),
+    CustomField(WINDOWS, "Windows", "text", _CLUSTER, "When it may run: Sat 02:00-06:00 Europe/Berlin", editable=True),
+    CustomField(SUSPENDED_UNTIL, "Suspended until", "datetime", _CLUSTER, "No sync until then", editable=True),
+    CustomField(SUSPEND_REASON, "Suspend reason", "text", _CLUSTER, "Why it is suspended", editable=True),
     CustomField(
         "fabric_insecure_tls",
         "Insecure TLS",

@@ -85,6 +85,16 @@ class FabricLease:
             self.look()
         return False
 
+    def expire(self, facts: Mapping[str, Any]) -> bool:
+        """Take an abandoned lease away from its holder, with `facts` on its run, in one request; whether it was.
+
+        Only if the cluster is as it was last seen: who took the lease meanwhile knows better.
+        """
+        recorded = self.recorded()
+        if not recorded.abandoned(self.now()):
+            return False
+        return self._write({**facts, LEASE: Lease(recorded.number + 1).as_json()})
+
     def recorded(self) -> Lease:
         """The lease as the cluster had it when it was last seen."""
         return standing_of(self.row.get("custom_fields") or {}).lease

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from functions.agreed import rest
 from functions.apply import Applied, Refused
@@ -15,7 +15,9 @@ from functions.fields import RELEASE
 from functions.plan import Hold, Plan
 from functions.putback import Mended, mended
 from functions.snapshot import Reading, Snapshot
-from functions.translate import Translation
+
+if TYPE_CHECKING:
+    from functions.translate import Translation
 
 MOST_REASONS: Final = 20
 """Reasons and refusals told one by one in an outcome; the rest is a count. An event stays a few kilobytes."""

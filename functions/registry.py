@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,12 +18,16 @@ from functions.fields import (
     RELEASE,
     RELEASED,
     RUNS,
+    SUSPENDED_UNTIL,
 )
 from infra.netbox import NetBox, NetBoxError, NetBoxReader, Row
 
 PATH = "virtualization/clusters"
+TYPES = "virtualization/cluster-types"
 _NEEDED = ("fabric_secret", "fabric_lease", "fabric_state")
-_FIELDS = ("name", "scope_type", "scope", "custom_fields", "last_updated")
+_FIELDS = ("name", "scope_type", "scope", "status", "custom_fields", "last_updated")
+_PAGE = 500
+"""Clusters of one page: a few megabytes of JSON."""
 
 
 def find(netbox: NetBoxReader, name: str) -> Row:
@@ -41,9 +47,22 @@ def every(netbox: NetBoxReader) -> list[Row]:
     return _clusters(netbox, {})
 
 
+def pages(netbox: NetBoxReader) -> Iterator[list[Row]]:
+    """The clusters of all fabrics, a page at a time, so that thousands need no more memory than one."""
+    with _typed():
+        for page in netbox.pages(PATH, {"type": CLUSTER_TYPE_SLUG}, _FIELDS, _PAGE):
+            yield _usable(page)
+
+
 def _clusters(netbox: NetBoxReader, filters: dict[str, Any]) -> list[Row]:
+    with _typed():
+        return _usable(netbox.read(PATH, {**filters, "type": CLUSTER_TYPE_SLUG}, _FIELDS))
+
+
+@contextmanager
+def _typed() -> Iterator[None]:
     try:
-        rows = netbox.read(PATH, {**filters, "type": CLUSTER_TYPE_SLUG}, _FIELDS)
+        yield
     except NetBoxError as refused:
         # NetBox refuses a filter by a cluster type that it does not have.
         if refused.status != 400:
@@ -51,6 +70,9 @@ def _clusters(netbox: NetBoxReader, filters: dict[str, Any]) -> list[Row]:
         raise SyncStopped(
             Problem(Code.NETBOX_NOT_READY, f"NetBox has no cluster type {CLUSTER_TYPE_NAME}: {refused.detail}")
         ) from refused
+
+
+def _usable(rows: list[Row]) -> list[Row]:
     if not all(isinstance(row.get("custom_fields"), dict) for row in rows):
         raise SyncStopped(Problem(Code.NETBOX_BAD_ANSWER, "NetBox answered clusters without custom fields"))
     return rows
@@ -62,7 +84,7 @@ def fabric_of(row: Row) -> Fabric:
     scope: Any = row.get("scope")
     if absent := [name for name in _NEEDED if name not in custom]:
         raise SyncStopped(Problem(Code.NETBOX_NOT_READY, f"custom fields are missing in NetBox: {', '.join(absent)}"))
-    missing = []
+    missing = [] if valid_name(row.get("name")) else ["the name is not a lower-case slug of at most 16 characters"]
     if row.get("scope_type") != "dcim.site" or not isinstance(scope, dict):
         missing.append("the cluster's scope is not a site")
     if not custom["fabric_secret"]:
@@ -86,6 +108,7 @@ def fabric_of(row: Row) -> Fabric:
         insecure_tls=custom.get("fabric_insecure_tls") is True,
         deletion=_deletion(custom),
         adopt=frozenset(_choices(custom.get("fabric_adopt"))),
+        suspended_until=_moment(custom.get(SUSPENDED_UNTIL)),
     )
 
 
@@ -146,6 +169,16 @@ def add(netbox: NetBox, name: str, *, site: str, secret: str, naming: Naming = N
         "custom_fields": {"fabric_secret": secret, "fabric_naming": naming.value, "fabric_enabled": True},
     }
     return netbox.create(PATH, [row])[0]
+
+
+def retire(netbox: NetBox, row: Row) -> Row:
+    """Take a fabric out of the registry: its cluster gets another type; nothing else of it is touched."""
+    former = {"name": f"Former {CLUSTER_TYPE_NAME}", "slug": f"former-{CLUSTER_TYPE_SLUG}"}
+    if not any(
+        found.get("slug") == former["slug"] for found in netbox.read(TYPES, {"slug": former["slug"]}, ("slug",))
+    ):
+        netbox.create(TYPES, [former])
+    return netbox.change(PATH, row, {"type": {"slug": former["slug"]}})
 
 
 def _choices(value: Any) -> list[str]:

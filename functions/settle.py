@@ -100,14 +100,18 @@ def run_facts(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def differing(row: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the `wanted` custom fields that a cluster does not have like that."""
+    custom = row.get("custom_fields") or {}
+    return {name: value for name, value in wanted.items() if (custom.get(name) or None) != (value or None)}
+
+
 def record(lease: FabricLease, standing: Standing, notes: Mapping[str, Any], deadline: Deadline) -> str | None:
     """Write `standing` and the plan's `notes` to the cluster, and let go of the lease; None, or why it was not written.
 
     Never raises for what NetBox or the network do; what was not written here is told by the outcome event all the same.
     """
-    custom = lease.row.get("custom_fields") or {}
-    wanted = {**fields_of(standing), **notes}
-    changed = {name: value for name, value in wanted.items() if (custom.get(name) or None) != (value or None)}
+    changed = differing(lease.row, {**fields_of(standing), **notes})
     reporting = deadline.reporting()
     try:
         lease.netbox.deadline = reporting

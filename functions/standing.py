@@ -105,7 +105,10 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """All that is recorded of a fabric. Times are UTC; `synced_from` is when the last successful run began to read."""
+    """All that is recorded of a fabric. Times are UTC; `synced_from` is when the last successful run began to read.
+
+    `late_told` is when it was told that the fabric is late; None while it is not.
+    """
 
     lease: Lease = field(default_factory=Lease)
     chain: Chain | None = None
@@ -120,6 +123,7 @@ class Standing:
     error: str = ""
     connection: str | None = None
     last_run: Mapping[str, Any] = field(default_factory=dict)
+    late_told: datetime | None = None
 
     def ended(self, request: str) -> End | None:
         """How the run for a request ended, if it is remembered."""
@@ -144,6 +148,7 @@ def standing_of(custom: Mapping[str, Any]) -> Standing:
         error=str(custom.get(ERROR) or ""),
         connection=_string(custom.get(CONNECTION)),
         last_run=_mapping(custom.get(LAST_RUN)),
+        late_told=moment(state.get("late_told")),
     )
 
 
@@ -158,6 +163,7 @@ def fields_of(standing: Standing) -> dict[str, Any]:
             "stalled": standing.stalled,
             "synced_from": _text(standing.synced_from),
             "ends": [end.as_json() for end in standing.ends],
+            "late_told": _text(standing.late_told),
         },
         LAST_ATTEMPT: _text(standing.last_attempt),
         LAST_SUCCESS: _text(standing.last_success),

@@ -12,8 +12,8 @@ from functions.errors import Code
 from functions.outcome import Result
 from functions.standing import Standing
 
-LATE_AFTER: Final = 3
-"""Intervals without an attempt after which a fabric is late."""
+RECORDED_LATE: Final = timedelta(minutes=10)
+"""A run that changes nothing may be recorded only so long after the one before: nobody is late for that."""
 
 
 class Status(StrEnum):
@@ -39,12 +39,16 @@ class Connection(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a status depends on besides the standing: the fabric's settings, and since when it is there."""
+    """What a status depends on besides the standing: the fabric's settings, and since when it is to be synced.
+
+    `interval` is None while it is not to be synced by itself; `tick` is how often the scheduler looks.
+    """
 
     configured: bool = True
     enabled: bool = True
     interval: timedelta | None = None
     since: datetime | None = None
+    tick: timedelta = timedelta(minutes=1)
 
 
 _BY_RESULT: Final[dict[Result | None, Status]] = {
@@ -75,11 +79,11 @@ def status(facts: Facts, standing: Standing, now: datetime) -> Status:
 
 
 def late(facts: Facts, standing: Standing, now: datetime) -> bool:
-    """Whether no run has ended for three intervals, though the fabric is to be synced."""
-    last = standing.last_attempt or facts.since
-    if not (facts.configured and facts.enabled and facts.interval and last):
+    """Whether nothing was tried for an interval, what may be recorded late, and a tick; though it is to be synced."""
+    times = [at for at in (standing.last_attempt, facts.since) if at is not None]
+    if not (facts.configured and facts.enabled and facts.interval and times) or standing.lease.held(now):
         return False
-    return now - last > LATE_AFTER * facts.interval
+    return now - max(times) > facts.interval + RECORDED_LATE + facts.tick
 
 
 DENIED: Final = frozenset({Code.FABRIC_UNAUTHORIZED, Code.FABRIC_FORBIDDEN})

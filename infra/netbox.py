@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -148,6 +148,36 @@ class NetBoxReader:
         if pages > 1 and self.count(path, params) != total:
             return None
         return rows
+
+    def latest(self, path: str, filters: Mapping[str, Any], fields: Iterable[str], most: int) -> list[Row]:
+        """The newest objects below `path`, at most `most` (1 to `PAGE`), the newest first."""
+        params = {**filters, "ordering": "-id", "fields": ",".join(dict.fromkeys(("id", *fields))), "limit": most}
+        return self._page(path, params)[0]
+
+    def pages(
+        self, path: str, filters: Mapping[str, Any] | None = None, fields: Iterable[str] = (), size: int = PAGE
+    ) -> Iterator[list[Row]]:
+        """The objects below `path` page by page, by id: what is there all the while is met, and met once.
+
+        For whoever acts on what is there, and holds no more than a page; absence is proved by `read` alone.
+        """
+        params = {
+            "ordering": "id",
+            **(filters or {}),
+            "fields": ",".join(dict.fromkeys(("id", *fields))),
+            "limit": size,
+        }
+        last = -1
+        while True:
+            page, remaining = self._page(path, params if last < 0 else {**params, "id__gt": last})
+            ids = [row["id"] for row in page]
+            if ids != sorted(set(ids)) or (page and ids[0] <= last):
+                raise UnusableAnswerError(200, f"{path} is not ordered by id")
+            if page:
+                last = ids[-1]
+                yield page
+            if not page or len(page) >= remaining:
+                return
 
     def _page(self, path: str, params: Mapping[str, Any]) -> tuple[list[Row], int]:
         # With an offset pynetbox answers one page; without one it would follow `next` beyond our sight.

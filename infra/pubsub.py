@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
@@ -32,6 +32,10 @@ BROKER_PROJECT = "fabric-sync"
 FIRST_PAUSE = 0.1
 """Seconds before the second attempt; doubled for each further one, up to `LONGEST_PAUSE`."""
 LONGEST_PAUSE = 2.0
+
+AT_ONCE = 250
+"""Messages under way at the same time. Those of different keys cannot share a request (Pub/Sub reference,
+`PubsubMessage.ordering_key`), and the library has a thread for each request: so many saturate a processor."""
 
 _NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 
@@ -100,6 +104,33 @@ class Publisher(ABC):
                     raise
             pause = min(pause * 2, LONGEST_PAUSE)
 
+    def publish_many(self, topic: str, messages: Sequence[Message], deadline: Deadline) -> list[str | PublishError]:
+        """Publishes many messages to `topic`: for each, in order, the id that the service gave it, or why it has none.
+
+        What can be retried is retried while time is left; where it is over, what is not confirmed says so. Raises
+        nothing. Memory grows with the messages given, so thousands are given a part at a time.
+        """
+        told: list[str | PublishError] = [_unsent(topic)] * len(messages)
+        left, pause = list(range(len(messages))), FIRST_PAUSE
+        while left and not deadline.expired():
+            for start in range(0, len(left), AT_ONCE):
+                some = left[start : start + AT_ONCE]
+                if deadline.expired():
+                    break
+                for at, answer in zip(
+                    some, self._attempts(topic, [messages[at] for at in some], deadline), strict=True
+                ):
+                    told[at] = answer
+            left = [at for at in left if isinstance(error := told[at], PublishError) and error.retryable]
+            if left and not deadline.pause(pause):
+                break
+            pause = min(pause * 2, LONGEST_PAUSE)
+        return told
+
+    @abstractmethod
+    def _attempts(self, topic: str, messages: Sequence[Message], deadline: Deadline) -> list[str | PublishError]:
+        """One attempt at each of at most `AT_ONCE` messages; raises nothing."""
+
     @abstractmethod
     def _attempt(self, topic: str, message: Message, deadline: Deadline) -> str:
         """One attempt: the message id, `PublishError`, or `DeadlineExceeded` when no answer came in time."""
@@ -141,25 +172,59 @@ class CloudPublisher(Publisher):
             raise PublishError(f"no credentials to publish to project {project}: {error}", retryable=False) from error
 
     def _attempt(self, topic: str, message: Message, deadline: Deadline) -> str:
-        from google.api_core.exceptions import DeadlineExceeded as CallDeadlineExceeded
-        from google.api_core.exceptions import GoogleAPIError
-        from google.cloud.pubsub_v1.publisher.exceptions import PublishToPausedOrderingKeyException
+        return self._confirmed(self._begin(topic, message, deadline), topic, message, deadline)
 
-        what = f"publishing to {topic}"
-        path = topic_path(self._project, topic)
-        left = deadline.check(what)
+    def _attempts(self, topic: str, messages: Sequence[Message], deadline: Deadline) -> list[str | PublishError]:
+        # All of them under way before the first is waited for.
+        begun = [(message, self._begun(topic, message, deadline)) for message in messages]
+        return [self._told(future, topic, message, deadline) for message, future in begun]
+
+    def _begun(self, topic: str, message: Message, deadline: Deadline) -> Any:
+        try:
+            return self._begin(topic, message, deadline)
+        except PublishError as error:
+            return error
+        except DeadlineExceeded:
+            return _unsent(topic)
+
+    def _told(self, future: Any, topic: str, message: Message, deadline: Deadline) -> str | PublishError:
+        if isinstance(future, PublishError):
+            return future
+        try:
+            return self._confirmed(future, topic, message, deadline)
+        except PublishError as error:
+            return error
+        except DeadlineExceeded:
+            return _unsent(topic)
+
+    def _begin(self, topic: str, message: Message, deadline: Deadline) -> Any:
+        """The future of a call that is under way, and will end by the deadline."""
+        left = deadline.check(f"publishing to {topic}")
         try:
             # `retry=None` and not a policy: with ordering on, the library replaces the end of any policy, and the
             # timeout with it, by 2**32 seconds.
-            future = self._client.publish(
-                path,
+            return self._client.publish(
+                topic_path(self._project, topic),
                 message.data,
                 ordering_key=message.ordering_key,
                 retry=None,
                 timeout=max(left - self._CALL_ENDS_EARLIER, left / 2),
                 **message.attributes,
             )
-            return str(future.result(timeout=left))
+        except (RuntimeError, ValueError) as error:
+            # RuntimeError: the client is closed, or an earlier message of the same key failed. ValueError: too large.
+            self._resume(topic_path(self._project, topic), message)
+            raise PublishError(f"publishing to {topic} failed: {error}", retryable=False) from error
+
+    def _confirmed(self, future: Any, topic: str, message: Message, deadline: Deadline) -> str:
+        from google.api_core.exceptions import DeadlineExceeded as CallDeadlineExceeded
+        from google.api_core.exceptions import GoogleAPIError
+        from google.cloud.pubsub_v1.publisher.exceptions import PublishToPausedOrderingKeyException
+
+        what = f"publishing to {topic}"
+        path = topic_path(self._project, topic)
+        try:
+            return str(future.result(timeout=max(deadline.left(), 0.0)))
         except (TimeoutError, CallDeadlineExceeded) as error:
             self._resume(path, message)
             raise DeadlineExceeded(f"no answer in time when {what}") from error
@@ -205,13 +270,25 @@ class BrokerPublisher(Publisher):
         self._closed = False
 
     def _attempt(self, topic: str, message: Message, deadline: Deadline) -> str:
+        return self._send(topic, [message], deadline)[0]
+
+    def _attempts(self, topic: str, messages: Sequence[Message], deadline: Deadline) -> list[str | PublishError]:
+        try:
+            return list(self._send(topic, messages, deadline))
+        except PublishError as error:
+            return [error] * len(messages)
+        except DeadlineExceeded:
+            return [_unsent(topic)] * len(messages)
+
+    def _send(self, topic: str, messages: Sequence[Message], deadline: Deadline) -> list[str]:
+        """One request, of which the broker takes all or nothing: the ids."""
         what = f"publishing to {topic}"
         if self._closed:
             raise PublishError(f"the publisher was closed before {what}", retryable=False)
         url = f"{self._url}/v1/{topic_path(self._project, topic)}:publish"
         try:
             with self._transport.bounded_session(deadline) as session:
-                reply = session.post(url, json={"messages": [_as_json(message)]})
+                reply = session.post(url, json={"messages": [_as_json(message) for message in messages]})
         except DeadlineExceeded as error:
             raise DeadlineExceeded(f"no answer in time when {what}") from error
         except self._transport.TransportError as error:
@@ -220,7 +297,8 @@ class BrokerPublisher(Publisher):
             text = f"{what} was answered {reply.status_code}: {reply.text[:300]}"
             raise PublishError(text, retryable=reply.status_code in RETRYABLE_STATUSES)
         try:
-            return str(reply.json()["messageIds"][0])
+            given = reply.json()["messageIds"]
+            return [str(given[at]) for at in range(len(messages))]
         except (ValueError, KeyError, IndexError, TypeError) as error:
             text = f"{what} was answered without a message id: {reply.text[:300]}"
             raise PublishError(text, retryable=False) from error
@@ -245,6 +323,10 @@ def open_publisher(project: str | None, *, broker_url: str | None = None) -> Pub
 def topic_path(project: str, topic: str) -> str:
     """The full name of a topic that is given by its short name (in `project`) or by its full one."""
     return topic if topic.startswith("projects/") else f"projects/{project}/topics/{topic}"
+
+
+def _unsent(topic: str) -> PublishError:
+    return PublishError(f"no answer in time when publishing to {topic}", retryable=True)
 
 
 def _as_json(message: Message) -> dict[str, Any]:

@@ -32,6 +32,9 @@ class Settings:
     secret_prefix: str  # fabrics may name no other secrets
     deadline_s: float  # for one invocation, seconds
     reserve_s: float  # of which kept for reporting the outcome, seconds
+    tick_s: int  # between two messages of the scheduler, seconds
+    notify_url: str | None  # told of failures and recoveries
+    notify_key: Secret | None  # by which that is signed
     project: str | None
     topic_requests: str
     topic_outcomes: str
@@ -95,12 +98,21 @@ def _one_token(values: Mapping[str, Any], given: Mapping[str, str]) -> Iterator[
 
 
 def _encrypted(values: Mapping[str, Any], given: Mapping[str, str]) -> Iterator[str]:
-    for name, url in (("NETBOX_URL", values["netbox_url"]), ("FABRIC_SYNC_BROKER_URL", values["broker_url"])):
+    for name, url in (
+        ("NETBOX_URL", values["netbox_url"]),
+        ("FABRIC_SYNC_BROKER_URL", values["broker_url"]),
+        ("FABRIC_SYNC_NOTIFY_URL", values["notify_url"]),
+    ):
         if url and url.startswith("http:") and not is_loopback(url) and not values["allow_http"]:
             yield (
                 f"{name} ({url!r}) would send credentials in the clear: use https, or set FABRIC_SYNC_ALLOW_HTTP=1 "
                 "if the way there is protected by other means"
             )
+
+
+def _signed(values: Mapping[str, Any], given: Mapping[str, str]) -> Iterator[str]:
+    if "FABRIC_SYNC_NOTIFY_URL" in given and "FABRIC_SYNC_NOTIFY_KEY" not in given:
+        yield "FABRIC_SYNC_NOTIFY_URL is set, but FABRIC_SYNC_NOTIFY_KEY is not: whoever is told must know by whom"
 
 
 def _time_for_work(values: Mapping[str, Any], given: Mapping[str, str]) -> Iterator[str]:
@@ -117,7 +129,7 @@ def _emulated_project(values: Mapping[str, Any], given: Mapping[str, str]) -> It
         yield "PUBSUB_EMULATOR_HOST is set, but FABRIC_SYNC_PROJECT is not: give the project the emulator shall play"
 
 
-_RULES = (_one_token, _encrypted, _time_for_work, _emulated_project)
+_RULES = (_one_token, _encrypted, _signed, _time_for_work, _emulated_project)
 
 
 def _unmet(needs: Collection[str], given: Mapping[str, str]) -> Iterator[str]:

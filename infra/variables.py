@@ -40,6 +40,12 @@ def netbox_token(text: str) -> Secret:
     return Secret(text)
 
 
+def _notify_key(text: str) -> Secret:
+    if not 16 <= len(text) <= 200:
+        raise Unfit("is not a key of 16 to 200 characters")
+    return Secret(text)
+
+
 def _matching(pattern: str, what: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if not re.fullmatch(pattern, text):
@@ -177,6 +183,21 @@ VARIABLES: tuple[Variable, ...] = (
         _number(float, 0.1, 270.0),
         "give the seconds of the deadline that are kept for reporting, less than half of it",
         default="3",
+    ),
+    Variable(
+        "FABRIC_SYNC_TICK_S",
+        "tick_s",
+        _number(int, 10, 3600),
+        "give the seconds between two messages of the scheduler",
+        default="60",
+    ),
+    Variable("FABRIC_SYNC_NOTIFY_URL", "notify_url", _url, "give the address that is told of failures and recoveries"),
+    Variable(
+        "FABRIC_SYNC_NOTIFY_KEY",
+        "notify_key",
+        _notify_key,
+        "give the key by which notifications are signed, 16 to 200 characters",
+        secret=True,
     ),
     Variable("FABRIC_SYNC_PROJECT", "project", _PROJECT, "give the id of the project that holds the topics"),
     Variable(

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from functions.cli.clock import tick
 from functions.cli.ends import EXIT_CODES, Exit, TellingGroup, exit_of
+from functions.cli.fleet import fabrics, release, status
+from functions.cli.look import doctor, test, why
+from functions.cli.messages import dead_letters, events
+from functions.cli.options import AsJson, Name, Seconds
+from functions.cli.runs import ends_in, run_of
 from functions.cli.sandbox import sandbox, simulate
-from functions.fabric import Naming, valid_name
 
 if TYPE_CHECKING:
-    from functions.sync import Listener, Run
-    from infra.deadline import Deadline
-    from infra.netbox import Row
+    from functions.sync import Run
     from infra.settings import Settings
 
 app = typer.Typer(
@@ -28,25 +29,18 @@ app = typer.Typer(
     "where NETBOX_URL is not set, from the sandbox that runs here. FABRIC_SYNC_LOG_LEVEL=INFO shows the log.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
-fabrics = typer.Typer(help="The registry of fabrics: clusters of type Hedgehog Fabric in NetBox.", no_args_is_help=True)
 app.add_typer(fabrics, name="fabrics")
+app.add_typer(events, name="events")
+app.add_typer(dead_letters, name="dead-letters")
 app.add_typer(sandbox, name="sandbox")
+app.command(epilog=EXIT_CODES)(status)
+app.command(epilog=EXIT_CODES)(release)
+app.command(epilog=EXIT_CODES)(tick)
+app.command(epilog=EXIT_CODES)(why)
+app.command(epilog=EXIT_CODES)(test)
+app.command(epilog=EXIT_CODES)(doctor)
 app.command()(simulate)
-
-
-def _fabric_name(name: str) -> str:
-    if not valid_name(name):
-        raise typer.BadParameter(f"{name!r} is not a lower-case slug of at most 16 characters")
-    return name
-
-
-Name = Annotated[str, typer.Argument(callback=_fabric_name, help="The fabric's name.", metavar="NAME")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Seconds = Annotated[
-    float | None, typer.Option(min=1.0, max=3600.0, metavar="S", help="Seconds to take (FABRIC_SYNC_DEADLINE_S).")
-]
 
 
 @app.command()
@@ -58,67 +52,6 @@ def bootstrap() -> None:
 
     with open_netbox(settings_here()) as netbox:
         show.console().print(show.steps(steps(netbox)))
-
-
-@fabrics.command("add")
-def add_fabric(
-    name: Name,
-    site: Annotated[str, typer.Option(help="Slug of the site that its devices are created in.")],
-    secret: Annotated[str, typer.Option(help="Name of the secret that holds its kubeconfig.")],
-    naming: Annotated[Naming, typer.Option(help="How its devices are named in NetBox.")] = Naming.PLAIN,
-    create_site: Annotated[bool, typer.Option("--create-site", help="Create the site where there is none.")] = False,
-) -> None:
-    """Register a fabric: a cluster in NetBox that names its site and its secret."""
-    from functions import registry
-    from functions.cli.surroundings import open_netbox, settings_here
-    from functions.enrol import is_registered
-
-    with open_netbox(settings_here()) as netbox:
-        if is_registered(netbox, name):
-            typer.echo(f"{name} is registered already: change it on its cluster in NetBox", err=True)
-            raise typer.Exit(Exit.FAILED)
-        if create_site and registry.ensure_site(netbox, site):
-            typer.echo(f"created the site {site}")
-        row = registry.add(netbox, name, site=site, secret=secret, naming=naming)
-        typer.echo(f"registered {name}: {netbox.url}/virtualization/clusters/{row['id']}/")
-
-
-@fabrics.command("list")
-def list_fabrics(as_json: AsJson = False) -> None:
-    """List the registered fabrics, with site, secret and naming."""
-    from functions import registry
-    from functions.cli import show
-    from functions.cli.surroundings import open_reader, settings_here
-
-    with open_reader(settings_here(quiet=as_json)) as netbox:
-        rows = [_status(row, netbox.url) for row in registry.every(netbox)]
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2))
-        return
-    columns = ("fabric", "site", "secret", "naming", "enabled", "url")
-    show.console().print(show.grid(columns, [[row[name] for name in columns] for row in rows]))
-
-
-@app.command()
-def status(
-    name: Annotated[str | None, typer.Argument(help="One fabric; all where none is given.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show what the last sync of each fabric came to, as it stands on its cluster in NetBox."""
-    from functions import registry
-    from functions.cli import show
-    from functions.cli.surroundings import open_reader, settings_here
-
-    with open_reader(settings_here(quiet=as_json)) as netbox:
-        found = [registry.find(netbox, _fabric_name(name))] if name else registry.every(netbox)
-        rows = [_status(row, netbox.url) for row in found]
-    if as_json:
-        typer.echo(json.dumps(rows[0] if name else rows, indent=2))
-        return
-    console = show.console()
-    console.print(show.statuses(rows))
-    if name:
-        console.print(rows[0]["error"] or "no error", rows[0]["url"], sep="\n")
 
 
 @app.command(epilog=EXIT_CODES)
@@ -142,7 +75,7 @@ def plan(
 
     settings = settings_here(needs=("secrets",), quiet=as_json)
     with watched(name) as listen:
-        told, left = _plan(settings, _run(name, settings, _ends(settings, deadline), listen))
+        told, left = _plan(settings, run_of(name, settings, ends_in(settings, deadline), listen))
     if "digest" in told:
         try:
             shown.keep(told)
@@ -188,7 +121,7 @@ def sync(
             raise typer.BadParameter(str(unusable), param_hint="--plan") from unusable
     settings = settings_here(needs=("secrets",), quiet=as_json)
     with watched(name) as listen:
-        told, left = _sync(settings, _run(name, settings, _ends(settings, deadline), listen, digest), operations)
+        told, left = _sync(settings, run_of(name, settings, ends_in(settings, deadline), listen, digest), operations)
     if as_json:
         typer.echo(json.dumps(told, indent=2, default=str))
     else:
@@ -202,24 +135,6 @@ def show_settings() -> None:
     from functions.cli.surroundings import settings_here
 
     typer.echo(str(settings_here()))
-
-
-def _ends(settings: Settings, seconds: float | None) -> Deadline:
-    from infra.deadline import Deadline
-
-    seconds = seconds or settings.deadline_s
-    return Deadline.after(seconds, reserve=min(settings.reserve_s, seconds / 5))
-
-
-def _run(name: str, settings: Settings, deadline: Deadline, listen: Listener, plan: str | None = None) -> Run:
-    from functions.events import SyncRequest
-    from functions.sync import Run
-    from infra.secrets import open_secrets
-
-    id_ = str(uuid.uuid4())
-    request = SyncRequest(name, id_, id_, trigger="cli", requested_by=getpass.getuser(), plan=plan)
-    secrets = open_secrets(settings.secrets or "", settings.secret_prefix)
-    return Run(request, secrets, deadline, settings.batch, listen=listen)
 
 
 def _sync(settings: Settings, run: Run, operations: Mapping[str, str] | None) -> tuple[dict[str, Any], Exit]:
@@ -266,19 +181,3 @@ def _plan(settings: Settings, run: Run) -> tuple[dict[str, Any], Exit]:
     expected = forecast(plan, reading, settings.deadline_s - settings.reserve_s, batch=settings.batch)
     told = preview(fabric.name, plan, actual, run.facts, expected, there)
     return told, Exit.INCOMPLETE if told["reasons"] else Exit.SUCCEEDED
-
-
-def _status(row: Row, url: str) -> dict[str, Any]:
-    custom = row.get("custom_fields") or {}
-    naming = custom.get("fabric_naming")
-    return {
-        "fabric": row["name"],
-        "site": (row.get("scope") or {}).get("slug"),
-        "secret": custom.get("fabric_secret"),
-        "naming": naming["value"] if isinstance(naming, dict) else naming,
-        "enabled": custom.get("fabric_enabled") is not False,
-        "result": custom.get("fabric_result"),
-        "since": custom.get("fabric_result_since"),
-        "error": custom.get("fabric_error") or "",
-        "url": f"{url}/virtualization/clusters/{row['id']}/",
-    }

@@ -226,19 +226,31 @@ def lines(texts: Sequence[str], total: int, before: str) -> list[RenderableType]
     return [*shown, Text(f"… and {more} more", style="dim")] if more > 0 else shown
 
 
+STATUS_COLOURS: Final = {"in_sync": "green", "syncing": "cyan", "out_of_sync": "yellow", "error": "red"}
+"""Status → colour; only one is green."""
+
+
 def statuses(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
-    """The fabrics and what their last sync came to."""
+    """The fabrics: how each is, what its last run came to, and when the next one is due."""
     table = [
         (
             row["fabric"],
-            row["site"] or "-",
-            "on" if row["enabled"] else "off",
+            Text(row["status"], style=STATUS_COLOURS.get(row["status"], "dim")),
+            "late" if row["late_s"] is not None else "",
+            row["connection"],
             result_text(row["result"]),
-            row["since"] or "-",
-            row["error"].splitlines()[0] if row["error"] else "",
+            _clock(row["last_success"]),
+            _clock(row["next_due"]) if row["waits_for"] in (None, "not_yet") else row["waits_for"],
+            str(row["failures"]["count"]) if row["failures"] else "",
+            (row["problems"] or row["error"].splitlines() or [""])[0],
         )
         for row in rows
     ]
     if not table:
         return Text("no fabric is registered: fabric-sync fabrics add NAME --site SLUG --secret NAME")
-    return grid(("Fabric", "Site", "Sync", "Last result", "Since", "Error"), table)
+    columns = ("Fabric", "Status", "", "Connection", "Last result", "Last success", "Next due", "Failures", "Error")
+    return grid(columns, table)
+
+
+def _clock(text: str | None) -> str:
+    return text[5:16].replace("T", " ") if text else "-"
