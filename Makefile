@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fmt events requirements clean
+.PHONY: help demo test lint chaos bench fmt events requirements clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,6 +14,7 @@ help:
 	@echo "make demo          the whole world on this machine: NetBox, fabrics, broker, function (DEMO_ONCE=1: one round)"
 	echo "make test          every test (ARGS='-k name' for some)"
 	echo "make lint          format, lint, types, import rules, rules of the repository"
+	echo "make chaos         every fault at every place and moment (ARGS='--only netbox'); writes reports/chaos.md"
 	echo "make bench         measure (ARGS: what)"
 	echo "make fmt           format the code, and mend what can be mended"
 	echo "make events        write docs/events (schemas, examples, AsyncAPI) from functions/contract"
@@ -54,6 +55,9 @@ lint: $(READY)
 	echo "== types"; $(BIN)/mypy
 	echo "== imports"; $(BIN)/lint-imports
 	echo "== repository"; $(BIN)/python -m pytest -q tests/test_repository.py
+
+chaos: $(READY)
+	@exec $(BIN)/python -m tests.chaos $(ARGS)
 
 bench: $(READY)
 	@exec $(BIN)/python -m bench $(ARGS)

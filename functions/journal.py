@@ -41,7 +41,7 @@ def worth_an_entry(event: SyncEnded, before: str | None) -> bool:
 
 def entry_of(event: SyncEnded) -> dict[str, str]:
     """Pure: the entry of a run, its `kind` and its `comments` in Markdown; what may be secret is masked."""
-    by = event.extra.get("requested_by")
+    by = event.requested_by
     who = f"{event.trigger}, by {by}" if by else event.trigger
     lines = [f"**{event.result}** after {event.duration_s:.1f} s, attempt {event.attempt} ({_plain(who)})"]
     counted = {

@@ -86,8 +86,7 @@ class RecordHandler:
 
 def _is_no_news(event: SyncEnded | StatusChanged) -> bool:
     """Whether an event needs no look into NetBox: nothing was tried, or it was told before."""
-    told_again = event.extra.get("told_again") is True
-    return isinstance(event, SyncEnded) and (event.result is Result.SKIPPED or told_again)
+    return isinstance(event, SyncEnded) and (event.result is Result.SKIPPED or event.told_again)
 
 
 def _before(event: SyncEnded, ends: tuple[End, ...]) -> str | None:

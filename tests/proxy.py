@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ class _Taken(Peer):
 
 
 class Proxy:
-    """Passes every request on to `upstream` (an http:// address), and keeps what it saw in `seen`.
+    """Passes every request on to `upstream` (speaking TLS itself where that does), and keeps what it saw in `seen`.
 
     `misbehave` lets a behaviour of `tests.hostile` answer in the upstream's place, until `behave`.
     """
@@ -78,6 +79,10 @@ class Proxy:
         self._stop = threading.Event()
         self.server: Server | None = None
         self.seen: list[Seen] = []
+
+    @property
+    def tls(self) -> bool:
+        return self._upstream.scheme == "https"
 
     @property
     def url(self) -> str:
@@ -128,7 +133,14 @@ class Proxy:
 
     def _pass_on(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> bytes:
         """The upstream's answer, on a connection of its own: an idle one may have been closed meanwhile."""
-        upstream = http.client.HTTPConnection(self._upstream.hostname or "", self._upstream.port, timeout=120)
+        host, port = self._upstream.hostname or "", self._upstream.port
+        upstream: http.client.HTTPConnection
+        if self.tls:
+            # Nobody is fooled: it is a server of the tests on this machine.
+            unchecked = ssl._create_unverified_context()
+            upstream = http.client.HTTPSConnection(host, port, timeout=120, context=unchecked)
+        else:
+            upstream = http.client.HTTPConnection(host, port, timeout=120)
         with contextlib.closing(upstream):
             upstream.request(method, path, body, {**headers, "Connection": "close"})
             reply = upstream.getresponse()
@@ -152,7 +164,7 @@ class Proxy:
 def proxied(upstream: str) -> Iterator[Proxy]:
     """A proxy on a free port of loopback in front of `upstream`."""
     proxy = Proxy(upstream)
-    with serve(proxy) as server:
+    with serve(proxy, tls=proxy.tls) as server:
         proxy.server = server
         try:
             yield proxy
