@@ -70,7 +70,7 @@ class SyncHandler:
                 request.attempt,
                 extra=fields(step="requested", attempt=request.attempt),
             )
-            run = Run(request, self.secrets, deadline, self.settings.batch, listen=_log_step)
+            run = Run(request, self.secrets, deadline, self.settings.batch, self.settings.parallel, listen=_log_step)
             outcome = self._sync(run, started_at)
             return self._report(outcome, request, deadline)
 

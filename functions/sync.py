@@ -55,7 +55,8 @@ def _unheard(step: str, facts: dict[str, Any]) -> None:
 class Run:
     """One run: its doors, its deadline, and the facts as far as it got.
 
-    `deadline` keeps a reserve for reporting; `batch` caps the objects of one bulk request; `now` is the clock by
+    `deadline` keeps a reserve for reporting; `batch` caps the objects of one bulk request, `parallel` the
+    requests to NetBox that are on their way at once; `now` is the clock by
     which objects are marked and deleted.
     """
 
@@ -63,6 +64,7 @@ class Run:
     secrets: SecretStore
     deadline: Deadline
     batch: int = 100
+    parallel: int = 4
     listen: Listener = _unheard
     facts: Facts = field(default_factory=Facts)
     cluster: Row | None = None
@@ -94,6 +96,7 @@ class Run:
                 fabric,
                 {*found_by_key(translation.records), STALE},
                 on_model=lambda m, n: self.listen("surveyed", {m: n}),
+                at_once=self.parallel,
             )
         compared = partial(
             compare,
@@ -130,7 +133,15 @@ class Run:
             text = f"the plan {agreed} is not what there is to do any more: that is {plan.digest} ({len(plan)} objects)"
             raise SyncStopped(Problem(Code.PLAN_MOVED, text))
         allowed = permit(plan.deletes, actual.owned, fabric.name) if plan.deletes else None
-        applier = Applier(netbox, actual, fabric.name, Pace(self.batch), on_batch=self._tell_batch, permit=allowed)
+        applier = Applier(
+            netbox,
+            actual,
+            fabric.name,
+            Pace(self.batch),
+            on_batch=self._tell_batch,
+            permit=allowed,
+            most_in_flight=self.parallel,
+        )
         applied = applier.apply(plan)
         self._know(applied=applied)
         return applied

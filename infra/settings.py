@@ -39,6 +39,7 @@ class Settings:
     pubsub_emulator_host: str | None  # read by the Pub/Sub library itself; here to be shown
     allow_http: bool
     batch: int  # objects in one bulk request, at most
+    parallel: int  # requests of one run that are on their way to NetBox at once, at most
     log_level: str
     log_format: str
 
