@@ -327,7 +327,12 @@ class Applier:
 
 
 def _not_begun(refusal: NetBoxError) -> bool:
-    """Whether the request was not worked on, and may be sent again: too many requests (429, RFC 6585), or a 503 that
-    names a time (RFC 9110 15.6.4). With any other fault a NetBox may still be writing what was sent."""
-    again = refusal.status == 429 or (refusal.status == 503 and refusal.retry_after is not None)
-    return again and not isinstance(refusal, UnusableAnswerError)
+    """Whether nothing came of the request, so that it may be sent again.
+
+    So it is with too many requests (429, RFC 6585), with a 503 that names a time (RFC 9110 15.6.4), and where
+    PostgreSQL ended one of two transactions that waited for each other. With any other fault NetBox may still be at it.
+    """
+    if isinstance(refusal, UnusableAnswerError):
+        return False
+    named = refusal.status == 503 and refusal.retry_after is not None
+    return refusal.status == 429 or named or (refusal.status == 500 and "deadlock detected" in refusal.detail)

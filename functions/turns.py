@@ -8,26 +8,26 @@ from itertools import islice
 from typing import Final
 
 from functions.operations import Operation
-from functions.plan import Create, Delete, Update
+from functions.plan import Create, Delete
 
 TOUCHES: Final[dict[str, tuple[str, ...]]] = {
-    "interface": ("device",),
-    "device": ("device_type",),
+    "interface": ("device", "name", "lag", "parent"),
+    "device": ("device_type", "name"),
     "prefix": ("vrf", "prefix"),
 }
-"""Model → the fields that name what NetBox changes along with an object, the one that names it first.
+"""Model → the fields by which a write also locks or changes other rows; the first names what a new object touches.
 
 A device counts its interfaces and a device type its devices (`utilities/counters.py`): the row stays locked until the
-whole bulk request ends, so two requests with ports of one device would wait for each other, or for ever. Prefixes
-count those above and below them in their VRF (`ipam/signals.py`): two requests that do not see each other's rows
-would leave wrong numbers behind. Seen with 4 requests at once: `deadlock detected` while NetBox counted ports."""
-
+whole bulk request ends, so two requests with ports of one device wait for each other, or for ever (seen with 4 at once:
+`deadlock detected`). Prefixes count those above and below them in their VRF (`ipam/signals.py`): two requests that do
+not see each other's rows would leave wrong numbers behind. A row that gets another name, or a device that gets its
+primary address, is locked against all that refers to it (PostgreSQL: `FOR UPDATE` beside `FOR KEY SHARE`)."""
 
 BUSY: Final = 2
 """Requests in flight below which NetBox, which has two workers at the least, has nothing to do for one of them."""
 
-WORTH: Final = 20
-"""Objects for which a request of their own is worth its fixed cost, although it could be larger."""
+FEW: Final = 5
+"""Objects that are not worth a request of their own while others of their kind are to come."""
 
 
 class Turns:
@@ -35,14 +35,15 @@ class Turns:
 
     Waves of new objects that follow one another are one stretch, as what they need is all written in them. Every
     other wave is a stretch of its own: that a name, a number or a port was given up is nothing that its next holder
-    refers to. Deletes go one request at a time.
+    refers to, and late fields (a device's primary address) would meet the new cables of that device in a deadlock.
+    Deletes go one request at a time.
     """
 
     def __init__(self, waves: Sequence[Sequence[Operation]]) -> None:
         self._stretches: deque[list[list[Operation]]] = deque()
         new = False
         for wave in waves:
-            free = all(map(_is_new, wave))
+            free = isinstance(wave[0], Create)
             if not (new and free):
                 self._stretches.append([])
             self._stretches[-1].append(_together(wave) if free else list(wave))
@@ -76,8 +77,7 @@ class Turns:
                 # What still waits now, waits for ever: whoever sends it will see what is missing.
                 if not ready and first:
                     ready = wave[:share]
-                enough = share if len(flying) >= BUSY else min(share, WORTH) if flying else 1
-                if ready and len(ready) >= enough:
+                if ready and (len(ready) == share or not flying or (len(flying) < BUSY and _worth(ready, wave, size))):
                     taken = {id(op) for op in ready}
                     wave[:] = [op for op in wave if id(op) not in taken]
                     return ready
@@ -94,9 +94,13 @@ class Turns:
         return not (any(self._parts) or any(wave for stretch in self._stretches for wave in stretch))
 
 
-def _is_new(op: Operation) -> bool:
-    """Whether the operation makes an object, or finishes one that is made in the same run."""
-    return isinstance(op, Create) or (isinstance(op, Update) and op.id is None)
+def _worth(ready: Sequence[Operation], wave: Sequence[Operation], size: int) -> bool:
+    """Whether a batch that could be larger is to go, because else a worker of NetBox would have nothing to do.
+
+    It is where the rest of the wave takes no more requests for it, or where it is half a batch.
+    """
+    rest = -(-(len(wave) - len(ready)) // size)
+    return 2 * len(ready) >= size or (len(ready) >= FEW and 1 + rest <= -(-len(wave) // size))
 
 
 def _locks(op: Operation) -> frozenset[Hashable]:

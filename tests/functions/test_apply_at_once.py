@@ -145,6 +145,11 @@ def trouble(proxy: Proxy, behaviour: Behaviour, *, times: int | None = 1, delive
 WAIT = {
     "429 with a time": answering("429 Too Many Requests", b"<h1>slow</h1>", headers="Retry-After: 1\r\n"),
     "429 without": answering("429 Too Many Requests", b"<h1>slow</h1>"),
+    "a deadlock": answering(
+        "500 Internal Server Error",
+        b'{"error": "deadlock detected\\nDETAIL: Process 1 waits", "exception": "OperationalError"}',
+        kind="application/json",
+    ),
     "503 with a time": answering("503 Service Unavailable", b"<h1>soon</h1>", headers="Retry-After: 1\r\n"),
 }
 
