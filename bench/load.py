@@ -1,108 +1,103 @@
-"""The first load: what `apply` reaches of what the same NetBox takes of the same rows from a bare loop."""
+"""The first load: what a whole run costs beside the floor, the same rows in a bare loop into the same NetBox."""
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import groupby
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
-import requests
-
+from bench.bare import Wave, bulk_loop, object_loop, waves_of
 from bench.measure import Measure
 from bench.stage import Recorder, Sent, Stage, staged
 from functions.outcome import Result
-from infra.netbox import Row
 from infra.sandbox.fabric.serve import Content
 
-FLOOR_BATCHES = (50, 100)
+VARIANTS = tuple((batch, at_once) for at_once in (1, 2, 4) for batch in (25, 50, 100))
+"""Rows a request, and requests at once, of the bare loop; its best is the floor."""
+
+AGAIN = 2
+"""How many of the variants that were the best in the first round are measured in the later ones, too."""
 
 
-def first_load(content: Content, size: str, state: Path, rounds: int) -> Iterator[Measure]:
-    """Our wall time and objects a second by kind, against a bare loop with the rows that we sent, round by round."""
-    ours: dict[str, list[float]] = defaultdict(list)
-    bare: dict[str, list[float]] = defaultdict(list)
-    ratios: list[float] = []
+@dataclass(slots=True)
+class _Seen:
+    """What the rounds have measured, in seconds: ours, the bare loop by variant, one object after the other."""
+
+    ours: list[float] = field(default_factory=list)
+    bare: dict[tuple[int, int], list[float]] = field(default_factory=lambda: defaultdict(list))
+    kinds: dict[tuple[int, int], dict[str, float]] = field(default_factory=dict)
+    single: list[float] = field(default_factory=list)
+
+    def best(self, count: int) -> list[tuple[int, int]]:
+        return sorted(self.bare, key=lambda variant: median(self.bare[variant]))[:count]
+
+
+def first_load(
+    content: Content, size: str, state: Path, rounds: int, *, variants: tuple[tuple[int, int], ...], singly: bool
+) -> Iterator[Measure]:
+    """Our wall time against the floor, ours and the bare loop by turns; `singly`: also object by object.
+
+    Medians of all rounds, for the machine may have other work. The first round tries every variant of the bare loop.
+    """
+    seen = _Seen()
     with staged(content, state) as stage:
         for _ in range(rounds):
-            recorder = Recorder()
-            stage.empty()
-            outcome, wall = stage.sync(1800, recorder)
-            if outcome.result is not Result.SUCCEEDED:
-                raise RuntimeError(f"the first load ended {outcome.result}: {outcome.problem} {outcome.reasons[:3]}")
-            writes = [sent for sent in recorder.sent if not sent.path.startswith("virtualization/")]
-            floors = {batch: _bare(stage, writes, batch) for batch in FLOOR_BATCHES}
-            floor = min(sum(seconds.values()) for seconds in floors.values())
-            best = min(floors.values(), key=lambda seconds: sum(seconds.values()))
-            ratios.append(wall / floor)
-            counts = _counts(writes)
-            for sent in writes:
-                ours[_name(sent)].append(sent.seconds / counts[_name(sent)])
-            for path, seconds in best.items():
-                bare[path].append(seconds / counts[path])
-        for path, count in counts.items():
-            if count < 10:
-                continue
-            mine, theirs = rounds / sum(ours[path]), rounds / sum(bare[path])
-            kind = path.split("/")[-1]
-            yield Measure(f"write rate, {kind}, bare loop", f"{count} of {size}", round(theirs, 1), "objects/s")
-            yield Measure(
-                f"write rate, {kind}, apply ÷ bare loop",
-                f"{count} of {size}",
-                round(mine / theirs, 2),
-                "x",
-                "≥ 0.9",
-                "bare bulk loop, same rows",
-            )
-        total = sum(counts.values())
-        ratio = sorted(ratios)[len(ratios) // 2]
-        yield Measure(
-            "first load, whole run ÷ bare loop",
-            f"{total} objects ({size})",
-            round(ratio, 2),
-            "x",
-            "≤ 1.11",
-            "bare bulk loop, same rows",
-        )
+            wall, sent = _ours(stage)
+            seen.ours.append(wall)
+            waves = waves_of(sent)
+            for batch, at_once in seen.best(AGAIN) or variants:
+                seconds, seen.kinds[batch, at_once] = bulk_loop(stage, waves, batch, at_once)
+                seen.bare[batch, at_once].append(seconds)
+        if singly:
+            seen.single.append(object_loop(stage, waves))
+    counts = _counts(waves)
+    name = f"{sum(counts.values())} objects ({size})"
+    (best,) = seen.best(1)
+    ours, floor = median(seen.ours), median(seen.bare[best])
+    for kind, count in counts.items():
+        if count >= 10:
+            text = f"write rate, {kind.split('/')[-1]}, bare loop"
+            yield Measure(text, f"{count} of {size}", round(count / seen.kinds[best][kind], 1), "objects/s")
+    told = f"bare bulk loop, same rows, its best: {best[0]} rows a request, {best[1]} at once"
+    yield Measure("first load, whole run", name, round(ours, 2), "s")
+    yield Measure("first load, whole run ÷ bare loop", name, round(ours / floor, 2), "x", "≤ 1.05", told)
+    one = [median(times) for (_, at_once), times in seen.bare.items() if at_once == 1]
+    if one:
+        told = "bare bulk loop, same rows, one request at a time"
+        yield Measure("first load, whole run ÷ bare loop in sequence", name, round(ours / min(one), 2), "x", None, told)
+    if seen.single:
+        told = "pynetbox, same rows, one by one"
+        ratio = round(ours / median(seen.single), 2)
+        yield Measure("first load, whole run ÷ object by object", name, ratio, "x", "≤ 0.4", told)
+    writes = [each for each in sent if each.path != "virtualization/clusters"]
+    ratio = round(len(writes) / _fewest(waves, writes), 2)
+    yield Measure("first load, bulk requests ÷ fewest possible", name, ratio, "x", "≤ 1.1", "its largest batches")
 
 
-def _counts(writes: list[Sent]) -> dict[str, int]:
+def _ours(stage: Stage) -> tuple[float, list[Sent]]:
+    recorder = Recorder()
+    stage.empty()
+    outcome, wall = stage.sync(1800, recorder)
+    if outcome.result is not Result.SUCCEEDED:
+        raise RuntimeError(f"the first load ended {outcome.result}: {outcome.problem} {outcome.reasons[:3]}")
+    return wall, recorder.sent
+
+
+def _counts(waves: list[Wave]) -> dict[str, int]:
     counts: dict[str, int] = defaultdict(int)
-    for sent in writes:
-        counts[_name(sent)] += len(sent.rows)
+    for wave in waves:
+        counts[wave.name] += len(wave.rows)
     return dict(counts)
 
 
-def _name(sent: Sent) -> str:
-    """What was written: the model, and whether it was changed only (late fields)."""
-    return sent.path if sent.verb == "create" else f"{sent.path} (changes)"
-
-
-def _bare(stage: Stage, writes: list[Sent], batch: int) -> dict[str, float]:
-    """Seconds by path for the same rows into an empty NetBox, `batch` rows a request: no reads, no checks.
-
-    The database is set back to where it was, so its ids come out the same and the rows fit as they are.
-    """
-    stage.empty()
-    seconds: dict[str, float] = defaultdict(float)
-    with requests.Session() as session:
-        session.headers["Authorization"] = f"Bearer {stage.token}"
-        for first, rows in _runs(writes):
-            send = session.post if first.verb == "create" else session.patch
-            for at in range(0, len(rows), batch):
-                started = time.monotonic()
-                answer = send(f"{stage.url}/api/{first.path}/", json=rows[at : at + batch], timeout=600)
-                seconds[_name(first)] += time.monotonic() - started
-                answer.raise_for_status()
-    return dict(seconds)
-
-
-def _runs(writes: list[Sent]) -> Iterator[tuple[Sent, list[Row]]]:
-    """The writes in their order, neighbours alike joined (a LAG must stay before its members)."""
-    for _, alike in groupby(writes, key=_name):
-        some = list(alike)
-        yield some[0], [row for sent in some for row in sent.rows]
+def _fewest(waves: list[Wave], writes: list[Sent]) -> int:
+    """The requests that these rows take at the least, in the largest batches of each kind that were sent."""
+    largest: dict[tuple[str, str], int] = defaultdict(int)
+    for sent in writes:
+        largest[sent.verb, sent.path] = max(largest[sent.verb, sent.path], len(sent.rows))
+    return sum(-(-len(wave.rows) // largest[wave.verb, wave.path]) for wave in waves)
 
 
 def second_run(content: Content, size: str, state: Path) -> Iterator[Measure]:

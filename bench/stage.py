@@ -32,6 +32,8 @@ class Sent:
     path: str
     rows: list[Row]
     seconds: float
+    ids: list[int]
+    started: float
 
 
 @dataclass(slots=True)
@@ -51,7 +53,9 @@ class Recorder:
         def noted(path: str, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
             started = time.monotonic()
             answer: list[Row] = write(path, rows)
-            self.sent.append(Sent(verb, path, [dict(row) for row in rows], time.monotonic() - started))
+            seconds = time.monotonic() - started
+            ids = [row["id"] for row in answer]
+            self.sent.append(Sent(verb, path, [dict(row) for row in rows], seconds, ids, started))
             return answer
 
         setattr(netbox, verb, noted)

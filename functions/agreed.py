@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from functions.operations import Operation
 from functions.places import untangled
 from functions.plan import Create, Delete, Plan, Update
-from functions.waves import Operation, parts
+from functions.waves import parts
 
 
 @dataclass(frozen=True, slots=True)

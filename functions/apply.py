@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from functions.actual import Actual, Existing, existing_of
 from functions.compare import differences, merged_tags
 from functions.drift import applied
 from functions.errors import Problem, Side, SyncStopped, problem_of
-from functions.fields import APPLIED, KEY, NAME
+from functions.fields import APPLIED
+from functions.flights import Flights, Landed
+from functions.operations import Operation, fields_of, is_extra, needs, verb_of
 from functions.pace import Pace
 from functions.plan import Create, Delete, Plan, Update
 from functions.records import MODELS, Ref
-from functions.rows import changed_row, new_row, references, refs_in
+from functions.rows import changed_row, new_row
 from functions.survey import survey_by_key
-from functions.waves import Operation, waves
+from functions.turns import Turns
+from functions.waves import waves
+from functions.window import Window
 from infra.deadline import DeadlineExceeded
 from infra.netbox import DeletePermit, NetBox, NetBoxError, Row, UnpermittedDeleteError, UnusableAnswerError
+from infra.stopping import Stopped
 from infra.transport import TransportError
 
 REFUSALS = frozenset({400, 404, 409, 422})
 """HTTP statuses that speak of the rows sent; everything else speaks of NetBox, the token or the way there."""
+
+ENDINGS = (DeadlineExceeded, NetBoxError, SyncStopped, TransportError)
+"""What ends the work before its time."""
+
+GRACE: Final = 0.5
+"""Seconds after the deadline for the requests in flight to notice it; they end by it themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +78,9 @@ class Applied:
 class Applier:
     """Writes one plan to one NetBox. `on_batch` hears (model, verb, objects confirmed so far, objects planned).
 
-    Without a `permit` nothing is deleted, whatever the plan says. `may_go_on` is asked before each batch, and raises
-    `SyncStopped` where there is a reason to stop (the lease is another's by now). `done` is what was confirmed so far.
+    Up to `most_in_flight` requests are on their way at once, in threads that do nothing else: what is sent is made, and
+    what comes back is taken in, by the thread that called. `may_go_on` is asked there before each batch, and raises to
+    stop. Without a `permit` nothing is deleted, whatever the plan says. `done` is what was confirmed so far.
     """
 
     netbox: NetBox
@@ -77,41 +89,80 @@ class Applier:
     pace: Pace = field(default_factory=Pace)
     on_batch: Callable[[str, str, int, int], None] = lambda model, verb, done, planned: None
     permit: DeletePermit | None = None
+    most_in_flight: int = 4
     may_go_on: Callable[[], None] = lambda: None
     done: Applied = field(default_factory=Applied)
     _lost: dict[Ref, str] = field(default_factory=dict)
     _stuck: set[tuple[str, int]] = field(default_factory=set)
+    _coming: frozenset[Ref] = frozenset()
 
     def apply(self, plan: Plan) -> Applied:
-        """Write the plan as far as the deadline allows; never raises for what NetBox or the network do."""
+        """Write the plan as far as the deadline allows; never raises for what NetBox or the network do.
+
+        Whatever ends the work, requests in flight are awaited, and count as what came of them.
+        """
         done = self.done
         done.left = len(plan)
-        try:
-            for wave in waves(plan):
-                self._wave(wave, done, len(plan))
-        except DeadlineExceeded:
-            done.cut = True
-        except (NetBoxError, TransportError) as error:
-            done.stopped = problem_of(error, Side.NETBOX)
-        except SyncStopped as stopped:
-            done.stopped = stopped.problem
+        self._coming = frozenset(Ref(op.model, op.key) for op in plan.creates)
+        turns, window = Turns(waves(plan)), Window(self.most_in_flight)
+        going_on = True
+        with Flights(self.most_in_flight) as flights:
+            while going_on or len(flights):
+                try:
+                    going_on = going_on and self._hand_out(turns, window, flights, done)
+                    # Until the deadline, or until more may be sent.
+                    patience = window.pause() or max(0.0, self.netbox.deadline.left()) + 2 * GRACE
+                    if landed := flights.landed(patience):
+                        self._take_in(landed, turns, window, done)
+                        self.on_batch(landed.batch[0].model, verb_of(landed.batch[0]), done.written, len(plan))
+                    elif len(flights) and self.netbox.deadline.left() < -GRACE:
+                        done.cut = done.cut or not done.stopped
+                        for batch in flights.batches:
+                            self._unheard(batch, done)
+                        break
+                except Stopped:
+                    for batch in flights.batches:
+                        self._unheard(batch, done)
+                    raise
+                except ENDINGS as end:
+                    going_on = False
+                    if done.cut or done.stopped:
+                        continue  # the first one says why
+                    done.cut = isinstance(end, DeadlineExceeded)
+                    done.stopped = None if done.cut else problem_of(end, Side.NETBOX)
         # What there was no time to look at goes in the next run, which is worth asking for where this one got on.
         done.cut = done.cut or (bool(plan.later) and not done.stopped and done.deleted.total() > 0)
         return done
 
-    def _wave(self, wave: Sequence[Operation], done: Applied, planned: int) -> None:
-        queue = list(wave)
-        model, verb = queue[0].model, verb_of(queue[0])
-        while queue:
-            size = self.pace.fits(model, verb, self.netbox.deadline.left())
-            if size < 1:
-                raise DeadlineExceeded(f"no time for another batch of {model} objects")
-            batch = [op for op in queue[:size] if self._ready(op, done)]
-            del queue[:size]
-            if batch:
+    def _hand_out(self, turns: Turns, window: Window, flights: Flights, done: Applied) -> bool:
+        """Send what may be sent now; whether there is, or will be, more."""
+        at_once = min(self.most_in_flight, window.room + 1)
+        left = self.netbox.deadline.left()
+        if (pause := window.pause()) > 0:
+            if not len(flights):
+                self.netbox.deadline.pause(pause)
+            return True
+        while len(flights) < window.room:
+            batch = turns.next(
+                flights.batches, self._waits, lambda op: self.pace.fits(op.model, verb_of(op), left, at_once)
+            )
+            if not batch and not (len(flights) or turns.over):
+                raise DeadlineExceeded("no time for another batch")
+            if not batch:
+                break
+            if batch := [op for op in batch if self._ready(op, done)]:
                 self.may_go_on()
-                self._send(batch, done)
-                self.on_batch(model, verb, done.written, planned)
+                self.netbox.deadline.check(f"another batch of {batch[0].model} objects")
+                done.requests += 1
+                flights.send(batch, self._writing(batch))
+        return bool(len(flights)) or not turns.over
+
+    def _waits(self, op: Operation) -> bool:
+        """Whether something that the operation needs is not there, and may still come."""
+        if isinstance(op, Delete):
+            return False
+        ids, lost = self.actual.ids, self._lost
+        return any(ref not in ids and ref in self._coming and ref not in lost for ref in needs(op))
 
     def _ready(self, op: Operation, done: Applied) -> bool:
         """Whether all that the object refers to exists; where it was refused, the object is refused with it.
@@ -128,58 +179,80 @@ class Applier:
             self._refuse(op, f"its {missing.model} {missing.key} {why}", done)
         return missing is None
 
-    def _send(self, batch: list[Operation], done: Applied) -> None:
+    def _writing(self, batch: list[Operation]) -> Callable[[], list[Row]]:
+        """What sends one request with operations of one model and verb, and gives the answer's rows.
+
+        After deletes these are the rows that are still there: NetBox's word for it is not enough.
+        """
+        netbox, path, permit = self.netbox, MODELS[batch[0].model].path, self.permit
+        if not isinstance(batch[0], Delete):
+            rows = [self._row(op) for op in batch if not isinstance(op, Delete)]
+            return partial(netbox.create if isinstance(batch[0], Create) else netbox.update, path, rows)
+        if permit is None:
+            raise UnpermittedDeleteError(f"a plan with deletes of {batch[0].model} objects came without a permit")
+        ids = [op.stale.id for op in batch if isinstance(op, Delete)]
+
+        def delete() -> list[Row]:
+            netbox.delete(path, ids, permit)
+            try:
+                return netbox.read(path, {"id": ids})
+            except NetBoxError as unseen:  # no refusal of the delete, which must not be sent again
+                text = f"objects were deleted, but whether they are gone could not be seen: {unseen.detail}"
+                raise UnusableAnswerError(unseen.status, text) from unseen
+
+        return delete
+
+    def _take_in(self, landed: Landed, turns: Turns, window: Window, done: Applied) -> None:
+        batch = landed.batch
         model, verb = batch[0].model, verb_of(batch[0])
-        self.netbox.deadline.check(f"another batch of {model} objects")
-        started = time.monotonic()
-        done.requests += 1
         try:
-            answer = self._write(batch)
+            answer = landed.answer()
         except NetBoxError as refusal:
-            rest = self._without_those_there(batch, done)
-            if len(rest) < len(batch):
-                if rest:
-                    self._send(rest, done)
-                return
-            if refusal.status not in REFUSALS or isinstance(refusal, UnusableAnswerError):
-                raise
-            self._split(batch, refusal, done)
+            self._refused(batch, refusal, turns, window, done)
             return
         except (DeadlineExceeded, TransportError):
-            counted = sum(not _extra(op) for op in batch)
-            done.unconfirmed += counted
-            done.left -= counted
+            self._unheard(batch, done)
             raise
-        self.pace.learn(model, verb, len(batch), time.monotonic() - started)
+        self.pace.learn(model, verb, len(batch), landed.seconds, landed.beside)
+        window.answered(model, verb, len(batch), landed.seconds, landed.beside)
         if verb == "delete":
-            self._confirm_gone(batch, done)
+            self._confirm_gone(batch, answer, done)
             return
         for op, row in zip(batch, answer, strict=True):
             if not isinstance(op, Delete):
                 self._confirm(op, row, done)
 
-    def _write(self, batch: list[Operation]) -> list[Row]:
-        """One request with operations of one model and verb; the answer's rows, none for deletes."""
-        path = MODELS[batch[0].model].path
-        if isinstance(batch[0], Delete):
-            if self.permit is None:
-                raise UnpermittedDeleteError(f"a plan with deletes of {batch[0].model} objects came without a permit")
-            self.netbox.delete(path, [op.stale.id for op in batch if isinstance(op, Delete)], self.permit)
-            return []
-        rows = [self._row(op) for op in batch if not isinstance(op, Delete)]
-        return self.netbox.create(path, rows) if isinstance(batch[0], Create) else self.netbox.update(path, rows)
+    def _unheard(self, batch: list[Operation], done: Applied) -> None:
+        """Count a batch that was sent, and of which nothing is known."""
+        counted = sum(not is_extra(op) for op in batch)
+        done.unconfirmed += counted
+        done.left -= counted
 
-    def _confirm_gone(self, batch: list[Operation], done: Applied) -> None:
-        """Look whether what was deleted is gone: NetBox's word for it is not enough."""
-        model = batch[0].model
-        ids = [op.stale.id for op in batch if isinstance(op, Delete)]
-        there = {row["id"] for row in self.netbox.read(MODELS[model].path, {"id": ids})}
+    def _refused(
+        self, batch: list[Operation], refusal: NetBoxError, turns: Turns, window: Window, done: Applied
+    ) -> None:
+        """Send again what can be; raises the refusal where that does not help."""
+        if refusal.status not in REFUSALS:
+            window.pushed_back()
+        if _not_begun(refusal) and window.wait(refusal.retry_after, self.netbox.deadline.left()):
+            turns.again(batch)
+            return
+        rest = self._without_those_there(batch, done)
+        if len(rest) < len(batch):
+            turns.again(rest)
+        elif refusal.status not in REFUSALS or isinstance(refusal, UnusableAnswerError):
+            raise refusal
+        else:
+            self._split(batch, refusal, turns, done)
+
+    def _confirm_gone(self, batch: list[Operation], still: list[Row], done: Applied) -> None:
+        there = {row["id"] for row in still}
         for op in batch:
             if isinstance(op, Delete) and op.stale.id in there:
                 self._refuse(op, "NetBox took the delete, but the object is still there", done)
             else:
                 done.left -= 1
-                done.deleted[model] += 1
+                done.deleted[op.model] += 1
                 done.settled.append(op)
 
     def _without_those_there(self, batch: list[Operation], done: Applied) -> list[Operation]:
@@ -196,7 +269,7 @@ class Applier:
         done.settled += [op for op in batch if op not in rest]
         return rest
 
-    def _split(self, batch: list[Operation], refusal: NetBoxError, done: Applied) -> None:
+    def _split(self, batch: list[Operation], refusal: NetBoxError, turns: Turns, done: Applied) -> None:
         """Part the bad objects from the others: by name where NetBox names them, else by halves."""
         named = {at: text for at, text in refusal.rows.items() if 0 <= at < len(batch)}
         if len(batch) == 1:
@@ -209,8 +282,7 @@ class Applier:
         else:
             parts = [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
         for part in parts:
-            if part:
-                self._send(part, done)
+            turns.again(part)
 
     def _refuse(self, op: Operation, text: str, done: Applied) -> None:
         if isinstance(op, Delete):
@@ -219,7 +291,7 @@ class Applier:
         else:
             self._lost[Ref(op.model, op.key)] = text
         done.refused.append(Refused(op.model, op.key, text))
-        done.left -= 0 if _extra(op) else 1
+        done.left -= 0 if is_extra(op) else 1
 
     def _confirm(self, op: Create | Update, row: Row, done: Applied) -> None:
         """Hold NetBox's answer against the record: it drops what it does not know without a word."""
@@ -237,7 +309,7 @@ class Applier:
             self._refuse(op, "NetBox took it, but not its tags", done)
         else:
             done.settled.append(op)
-            if _extra(op):
+            if is_extra(op):
                 return
             done.left -= 1
             made = done.marked if isinstance(op, Update) and op.mark else done.updated
@@ -261,33 +333,13 @@ class Applier:
         return changed_row(record.model, id_, changes, op.tags, ids)
 
 
-def verb_of(op: Operation) -> str:
-    """`create`, `update` or `delete`."""
-    if isinstance(op, Delete):
-        return "delete"
-    return "create" if isinstance(op, Create) else "update"
+def _not_begun(refusal: NetBoxError) -> bool:
+    """Whether nothing came of the request, so that it may be sent again.
 
-
-def needs(op: Create | Update) -> Iterator[Ref]:
-    """What must exist before the operation can be sent."""
-    if isinstance(op, Create):
-        yield from references(op.record, late=False)
-        return
-    if op.id is None:
-        yield Ref(op.record.model, op.record.key)
-    for change in op.changes:
-        yield from refs_in(change.after)
-    for slug in sorted(op.record.tags if op.tags is not None else ()):
-        yield Ref("tag", slug)
-
-
-def fields_of(op: Create | Update) -> set[str]:
-    """The fields and custom fields that the operation writes."""
-    if isinstance(op, Update):
-        return {change.field for change in op.changes}
-    fields = MODELS[op.record.model].fields
-    return {name for name in op.record.fields if not fields[name].late} | {KEY, NAME, *op.record.custom}
-
-
-def _extra(op: Operation) -> bool:
-    return isinstance(op, Update) and op.extra
+    So it is with too many requests (429, RFC 6585), with a 503 that names a time (RFC 9110 15.6.4), and where
+    PostgreSQL ended one of two transactions that waited for each other. With any other fault NetBox may still be at it.
+    """
+    if isinstance(refusal, UnusableAnswerError):
+        return False
+    named = refusal.status == 503 and refusal.retry_after is not None
+    return refusal.status == 429 or named or (refusal.status == 500 and "deadlock detected" in refusal.detail)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from functions.apply import verb_of
+from functions.operations import verb_of
 from functions.pace import Pace
 from functions.plan import Plan
 from functions.waves import waves

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from functions.actual import Actual, existing_of
@@ -21,23 +22,39 @@ def survey(
     fabric: Fabric,
     wanted: Iterable[Ref],
     on_model: Callable[[str, int], None] = lambda model, count: None,
+    at_once: int = 1,
 ) -> Actual:
     """What NetBox holds of `fabric`: every owned model in full, and the `wanted` records of shared and named models.
 
-    Raises `SyncStopped` when NetBox ignored the filter by fabric: what came back is then not ours.
+    Up to `at_once` models are read at the same time; an error ends it when those on their way have ended. Raises
+    `SyncStopped` when NetBox ignored the filter by fabric: what came back is then not ours.
     """
     actual = Actual({}, {Ref("site", fabric.site): fabric.site_id, Ref("cluster", fabric.name): fabric.cluster_id})
     keys: dict[str, set[str]] = {}
     for ref in wanted:
         if ref not in actual.ids:
             keys.setdefault(ref.model, set()).add(ref.key)
-    for name, some in keys.items():
-        survey_by_key(netbox, name, sorted(some), actual)
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="survey")
+    try:
+        by_key = {name: pool.submit(_read_by_key, netbox, name, sorted(some)) for name, some in keys.items()}
+        # Interfaces first: they are most of a fabric, and the others are read meanwhile.
+        ours = sorted((n for n, m in MODELS.items() if not (m.shared or m.named)), key=lambda n: n != "interface")
+        by_fabric = {name: pool.submit(_read_owned, netbox, name, fabric.name) for name in ours}
+        for name, found in by_key.items():
+            _take_in(name, found.result(), actual)
+        _take_in_owned({name: by_fabric[name] for name in MODELS if name in by_fabric}, actual, on_model)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return actual
+
+
+def _take_in_owned(
+    reading: Mapping[str, Future[list[Row]]], actual: Actual, on_model: Callable[[str, int], None]
+) -> None:
+    """Take in the owned models in their order: cables after the interfaces, which say where they end."""
     ends: dict[int, dict[str, set[int]]] = {}
-    for name, model in MODELS.items():
-        if model.shared or model.named:
-            continue
-        rows = _read_owned(netbox, name, fabric.name)
+    for name, read in reading.items():
+        rows = read.result()
         actual.owned[name] = {}
         for row in rows:
             if name == "interface" and row.get("cable"):
@@ -53,27 +70,35 @@ def survey(
             actual.owned[name][key] = existing
             actual.ids[Ref(name, key)] = existing.id
         on_model(name, len(rows))
-    return actual
 
 
 def survey_by_key(netbox: NetBoxReader, name: str, keys: list[str], actual: Actual) -> None:
     """Take in the shared or named objects of one model by what names them: the slug, the AS number, the name."""
+    _take_in(name, _read_by_key(netbox, name, keys), actual)
+
+
+def _read_by_key(netbox: NetBoxReader, name: str, keys: list[str]) -> list[Row]:
     model = MODELS[name]
     natural = model.natural[0]
     merged = [field for field, spec in model.fields.items() if spec.merged]
     fields = (*fields_to_read(name), "tags") if model.named else (natural, *merged)
+    found: list[Row] = []
     for at in range(0, len(keys), KEYS_PER_REQUEST):
         some = keys[at : at + KEYS_PER_REQUEST]
-        for row in netbox.read(model.path, {natural: some}, fields):
-            key = str(row.get(natural))
-            if key not in some:
-                continue
-            ref = Ref(name, key)
-            actual.ids[ref] = row["id"]
-            if model.named:
-                actual.owned.setdefault(name, {})[key] = existing_of(name, row)
-            elif merged:
-                actual.shared[ref] = existing_of(name, row)
+        found += [row for row in netbox.read(model.path, {natural: some}, fields) if str(row.get(natural)) in some]
+    return found
+
+
+def _take_in(name: str, rows: Iterable[Row], actual: Actual) -> None:
+    model = MODELS[name]
+    for row in rows:
+        key = str(row.get(model.natural[0]))
+        ref = Ref(name, key)
+        actual.ids[ref] = row["id"]
+        if model.named:
+            actual.owned.setdefault(name, {})[key] = existing_of(name, row)
+        elif any(spec.merged for spec in model.fields.values()):
+            actual.shared[ref] = existing_of(name, row)
 
 
 def fields_to_read(name: str) -> Iterator[str]:

@@ -58,15 +58,17 @@ def _unheard(step: str, facts: dict[str, Any]) -> None:
 class Run:
     """One run: its doors, its deadline, and the facts as far as it got.
 
-    `deadline` keeps a reserve for reporting; `batch` caps the objects of one bulk request; `now` is the clock by
-    which objects are marked and deleted, and leases end. `id` is the run's own, not its request's: a request may be
-    delivered twice at once. `running` says that this happened: there is nothing to tell, the first delivery will.
+    `deadline` keeps a reserve for reporting; `batch` caps the objects of one bulk request, `parallel` the requests to
+    NetBox that are on their way at once; `now` is the clock by which objects are marked and deleted, and leases end.
+    `id` is the run's own, not its request's: a request may be delivered twice at once. `running` says that this
+    happened: there is nothing to tell, the first delivery will.
     """
 
     request: SyncRequest
     secrets: SecretStore
     deadline: Deadline
     batch: int = 100
+    parallel: int = 4
     listen: Listener = _unheard
     facts: Facts = field(default_factory=Facts)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -138,6 +140,7 @@ class Run:
                 fabric,
                 {*found_by_key(translation.records), STALE},
                 on_model=lambda m, n: self.listen("surveyed", {m: n}),
+                at_once=self.parallel,
             )
         compared = partial(
             compare,
@@ -181,6 +184,7 @@ class Run:
             Pace(self.batch),
             on_batch=self._tell_batch,
             permit=allowed,
+            most_in_flight=self.parallel,
             may_go_on=self.lease.ask if self.lease else lambda: None,
         )
         self._know(applied=applier.done)

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from enum import IntEnum
 
+from functions.operations import Operation
 from functions.places import untangled
 from functions.plan import Change, Create, Delete, Plan, Update
 from functions.records import MODELS, Record, Ref
 from functions.rows import references
-
-type Operation = Create | Update | Delete
 
 
 class _Stage(IntEnum):

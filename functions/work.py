@@ -48,7 +48,7 @@ def work(argument: Mapping[str, Any], send: Send) -> dict[str, Any]:
     names = {"fabric": request.fabric, "event_id": request.id, "correlation_id": request.correlation_id}
     with bound(**names, deadline=deadline.reporting()):
         secrets = open_secrets(settings.secrets or "", settings.secret_prefix)
-        run = Run(request, secrets, deadline, settings.batch, listen=listen, id=argument["run"])
+        run = Run(request, secrets, deadline, settings.batch, settings.parallel, listen=listen, id=argument["run"])
         outcome = _sync(run, settings, started_at)
     return {"outcome": outcome.as_dict(), "running": run.running, "announcements": run.announcements}
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final, Self
 
 import pynetbox
@@ -28,13 +31,17 @@ class NetBoxError(Exception):
 
     `status` is the HTTP status; `detail` what NetBox said, in one line; `rows` what it said of single rows of a
     bulk request: the row's index in the request → its errors (NetBox ≥ 4.7 names every bad row in one answer).
+    `retry_after` is for how many seconds it asked not to be asked again, if it did (RFC 9110 10.2.3).
     """
 
-    def __init__(self, status: int, detail: str, rows: Mapping[int, str] | None = None) -> None:
+    def __init__(
+        self, status: int, detail: str, rows: Mapping[int, str] | None = None, retry_after: float | None = None
+    ) -> None:
         super().__init__(f"NetBox answered {status}: {detail}")
         self.status = status
         self.detail = detail
         self.rows = dict(rows or {})
+        self.retry_after = retry_after
 
 
 class UnusableAnswerError(NetBoxError):
@@ -70,7 +77,7 @@ class NetBoxReader:
     `url` is its base address (without `/api`), `token` a v2 (`nbt_…`) or v1 token. Every request is bounded by
     `deadline`, which may be replaced between requests (the reporting phase has a later end than the work).
     `requests` counts what was sent. Raises `NetBoxError`, `infra.transport.TransportError` and
-    `infra.deadline.DeadlineExceeded`, nothing else.
+    `infra.deadline.DeadlineExceeded`, nothing else. Several threads may ask at the same time.
     """
 
     def __init__(self, url: str, token: str, deadline: Deadline, *, ca_file: str | None = None) -> None:
@@ -79,6 +86,7 @@ class NetBoxReader:
         self._api.http_session = self._session
         self.url = url.rstrip("/")
         self.requests = 0
+        self._counting = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -195,18 +203,27 @@ class NetBoxReader:
         params = {key: value for key, value in (filters or {}).items() if key not in ("fields", "ordering")}
         return self._page(path, {**params, "limit": 1, "fields": "id"})[1]
 
-    def _request(self, path: str, params: Mapping[str, Any] | None = None, offset: int | None = None) -> Request:
+    def _request(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        offset: int | None = None,
+        session: BoundedSession | None = None,
+    ) -> Request:
         base = f"{self._api.base_url}/{path}"
-        return Request(base, self._session, filters=params, offset=offset, token=self._api.token)
+        return Request(base, session or self._session, filters=params, offset=offset, token=self._api.token)
 
     def _send(self, send: Callable[[], Any], path: str, rows: Sequence[Mapping[str, Any]] = ()) -> Any:
         """One request, with pynetbox's errors turned into ours."""
         self.deadline.check(f"asking NetBox for {path}")
-        self.requests += 1
+        with self._counting:
+            self.requests += 1
         try:
             return send()
         except (RequestError, AllocationError) as refused:
-            raise _refusal(refused.req, rows) from refused
+            refusal = _refusal(refused.req, rows)
+            refusal.retry_after = _retry_after(refused.req.headers.get("Retry-After", ""))
+            raise refusal from refused
         except ContentError as unusable:
             raise UnusableAnswerError(unusable.req.status_code, f"{path}: the answer is not JSON") from unusable
         except (ValueError, RecursionError) as unreadable:
@@ -215,7 +232,22 @@ class NetBoxReader:
 
 
 class NetBox(NetBoxReader):
-    """One NetBox, for one invocation, to read and to write in bulk."""
+    """One NetBox, for one invocation, to read and to write in bulk.
+
+    Each bulk request has a connection of its own. An idle one may be closed by NetBox at the moment in which it is used
+    again, and a write must not be sent twice (RFC 9110 9.2.2); and one that is kept stays with the worker of NetBox
+    that took it, be it busy while another one is not.
+    """
+
+    def __init__(self, url: str, token: str, deadline: Deadline, *, ca_file: str | None = None) -> None:
+        super().__init__(url, token, deadline, ca_file=ca_file)
+        self._writing = BoundedSession(self._session.bounds, verify=ca_file or True)
+        self._writing.headers["Connection"] = "close"
+
+    def close(self) -> None:
+        """Close the connections."""
+        super().close()
+        self._writing.close()
 
     def create(self, path: str, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
         """Create `rows` in one request, all or none; the created objects in the same order."""
@@ -260,11 +292,11 @@ class NetBox(NetBoxReader):
         if type(permit) is not DeletePermit or not asked or not asked <= permit.objects:
             raise UnpermittedDeleteError(f"no permit to delete {len(asked)} objects below {path}")
         rows = [{"id": id_} for id_ in ids]
-        request = self._request(path)
+        request = self._request(path, session=self._writing)
         self._send(lambda: request.delete(rows), path, rows)
 
     def _bulk(self, path: str, verb: str, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
-        request = self._request(path)
+        request = self._request(path, session=self._writing)
         send = request.post if verb == "post" else request.patch
         answer = self._send(lambda: send(list(rows)), path, rows)
         if not isinstance(answer, list) or len(answer) != len(rows):
@@ -305,6 +337,16 @@ def _refusal(response: Any, sent: Sequence[Mapping[str, Any]]) -> NetBoxError:
         rows = {at: _line(error) for at, error in enumerate(body) if error}
         return NetBoxError(status, f"{len(rows)} of {len(sent)} objects were refused", rows)
     return NetBoxError(status, _line(body.get("detail", body) if isinstance(body, dict) else body))
+
+
+def _retry_after(text: str) -> float | None:
+    """The seconds that a Retry-After header names, as a number or as a date; None when it says nothing of use."""
+    if text.strip().isascii() and text.strip().isdigit():
+        return float(text.strip()[:9])
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):  # no date, or one without a zone
+        return None
 
 
 def _line(error: Any, depth: int = 0) -> str:

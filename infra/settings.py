@@ -43,6 +43,7 @@ class Settings:
     allow_http: bool
     batch: int  # objects in one bulk request, at most
     memory_mib: int  # of one run, beyond what its process starts with
+    parallel: int  # requests of one run that are on their way to NetBox at once, at most
     log_level: str
     log_format: str
 

@@ -129,6 +129,8 @@ class _BoundedHTTPPool(HTTPConnectionPool):
 
     def _make_request(self, conn: Any, method: str, url: str, **options: Any) -> urllib3.BaseHTTPResponse:  # type: ignore[override]
         idle = conn.sock is not None
+        headers = options.get("headers") or {}
+        conn.used_up = str(headers.get("Connection", "")).lower() == "close"
         try:
             return super()._make_request(conn, method, url, **options)
         except (ConnectionError, ProtocolError):  # http.client.RemoteDisconnected is a ConnectionError
@@ -137,6 +139,12 @@ class _BoundedHTTPPool(HTTPConnectionPool):
             # Servers close idle connections when they like, and this request crossed with it: nobody answered.
             conn.close()
             return super()._make_request(conn, method, url, **options)
+
+    def _put_conn(self, conn: Any) -> None:
+        # A request that asked for it was the last one of its connection, whatever the answer says (RFC 9112 9.6).
+        if conn is not None and conn.used_up:
+            conn.close()
+        super()._put_conn(conn)
 
 
 class _BoundedHTTPSPool(_BoundedHTTPPool, HTTPSConnectionPool):

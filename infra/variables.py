@@ -237,6 +237,14 @@ VARIABLES: tuple[Variable, ...] = (
         default="512",
     ),
     Variable(
+        "FABRIC_SYNC_PARALLEL",
+        "parallel",
+        _number(int, 1, 10),
+        "give the most requests that one run may have in flight to NetBox: its workers, parted among the fabrics "
+        "that are synced at the same time",
+        default="4",
+    ),
+    Variable(
         "FABRIC_SYNC_LOG_LEVEL",
         "log_level",
         _one_of("DEBUG", "INFO", "WARNING", "ERROR"),

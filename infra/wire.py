@@ -174,6 +174,7 @@ class BoundedHTTPConnection(HTTPConnection):
     def __init__(self, host: str, port: int | None = None, *, bounds: Bounds, **kwargs: Any) -> None:
         super().__init__(host, port, **kwargs)
         self.bounds = bounds
+        self.used_up = False  # it was promised that no further request comes over it
         self.place = f"{self.host}:{self.port}"
         self.response_class = partial(_BoundedAnswer, bounds=bounds, place=self.place)  # type: ignore[assignment]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -236,3 +237,48 @@ def test_nobody_at_home_is_unreachable() -> None:
     ):
         netbox.read(PATH)
     assert problem_of(failed.value, Side.NETBOX).code is Code.NETBOX_UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("Retry-After: 7\r\n", 7.0),
+        ("Retry-After: 0\r\n", 0.0),
+        ("Retry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\n", 0.0),
+        ("", None),
+        ("Retry-After: soon\r\n", None),
+        ("Retry-After: -3\r\n", None),
+        ("Retry-After: \xb2\r\n", None),
+    ],
+)
+def test_a_refusal_tells_for_how_long_netbox_is_not_to_be_asked(header: str, seconds: float | None) -> None:
+    behaviour = answering("429 Too Many Requests", b"<h1>slow down</h1>", headers=header)
+    with (
+        hostile.serve(behaviour) as server,
+        NetBox(server.url, V1, Deadline.after(20)) as netbox,
+        pytest.raises(NetBoxError) as refused,
+    ):
+        netbox.create(PATH, [{"name": "a"}])
+    assert (refused.value.status, refused.value.retry_after) == (429, seconds)
+
+
+def test_a_write_never_goes_over_a_connection_that_was_used_before_and_reads_keep_theirs() -> None:
+    page = hostile.answers(hostile.answer(b'[{"id": 1, "name": "a"}]'))
+    with hostile.serve(page) as server, NetBox(server.url, V1, Deadline.after(20)) as netbox:
+        for _ in range(3):
+            netbox.create(PATH, [{"name": "a"}])
+        assert len(server.connections) == sum(b"POST" in each for each in server.requests) == 3
+    empty = hostile.answers(hostile.answer(b'{"count": 0, "results": []}'))
+    with hostile.serve(empty) as server, NetBox(server.url, V1, Deadline.after(20)) as netbox:
+        for _ in range(3):
+            assert netbox.read(PATH) == []
+        assert (len(server.connections), len(server.requests)) == (1, 3)
+
+
+def test_every_request_is_counted_when_many_threads_ask() -> None:
+    empty = hostile.answers(hostile.answer(b'{"count": 0, "results": []}'))
+    with hostile.serve(empty) as server, NetBox(server.url, V1, Deadline.after(60)) as netbox:
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: netbox.read(PATH), range(200)))
+        assert answers == [[]] * 200
+        assert netbox.requests == len(server.requests) == 200

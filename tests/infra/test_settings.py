@@ -26,7 +26,7 @@ def test_an_address_and_a_token_are_enough() -> None:
     assert settings.netbox_url == "https://netbox.example.org"
     assert settings.netbox_token is not None
     assert settings.netbox_token.reveal() == V2
-    assert (settings.deadline_s, settings.reserve_s, settings.batch) == (30.0, 3.0, 100)
+    assert (settings.deadline_s, settings.reserve_s, settings.batch, settings.parallel) == (30.0, 3.0, 100, 4)
     assert (settings.secret_prefix, settings.log_level, settings.log_format) == ("fabric-", "INFO", "json")
 
 
@@ -163,6 +163,11 @@ def test_a_batch_is_a_whole_number_from_one_to_a_thousand(batch: str) -> None:
         assert problems(FABRIC_SYNC_BATCH=batch)[0].startswith("FABRIC_SYNC_BATCH")
     else:
         assert Settings.from_env({**LEAST, "FABRIC_SYNC_BATCH": batch}).batch == 100
+
+
+@pytest.mark.parametrize("parallel", ["0", "11", "2.5", "many"])
+def test_requests_at_once_are_a_whole_number_from_one_to_ten(parallel: str) -> None:
+    assert problems(FABRIC_SYNC_PARALLEL=parallel)[0].startswith("FABRIC_SYNC_PARALLEL")
 
 
 @pytest.mark.parametrize("where", ["gcp:", "gcp:UPPER", "gcp:a b", "gcp:../x"])
