@@ -36,8 +36,8 @@ class _Flight:
 class Flights:
     """Up to `most` requests in flight, for one thread that waits for them by `landed`.
 
-    Leaving it by an error waits for those that are still on their way: each ends by its own deadline. Who leaves because
-    the platform stops (`Stopped`, which is no `Exception`) waits for none.
+    Leaving it by an error waits for those that are still on their way: each ends by its own deadline. Who leaves
+    because the platform stops (`Stopped`, which is no `Exception`) waits for none.
     """
 
     def __init__(self, most: int) -> None:

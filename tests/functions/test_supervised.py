@@ -24,7 +24,7 @@ from tests.netbox_fixtures import ServedNetBox
 from tests.proxy import Seen
 from tests.pubsub_fixtures import eventually
 
-DEADLINE = 8.0
+DEADLINE = 12.0
 RESERVE = 3.0
 FABRICS = ("killed", "stopped", "hung", "crashed", "doubled", "unheard", "many", "platform")
 
