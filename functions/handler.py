@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 
+from functions.ending import outcome_of
 from functions.errors import Code, Problem, Side, problem_of
 from functions.events import (
     MOST_BYTES,
@@ -20,7 +21,7 @@ from functions.events import (
     too_large,
 )
 from functions.outcome import Facts, Outcome, Result
-from functions.sync import Run, outcome_of, sync
+from functions.sync import Run, sync
 from infra.deadline import Deadline, DeadlineExceeded
 from infra.netbox import NetBox
 from infra.pubsub import Publisher, PublishError, open_publisher

@@ -15,7 +15,7 @@ from functions.fields import CUSTOM_FIELDS
 from functions.lease import FabricLease
 from functions.outcome import Outcome, Result
 from functions.retrying import after
-from functions.standing import Chain, Standing, fields_of, remembered
+from functions.standing import RECORD_EVERY, Chain, Standing, fields_of, remembered
 from functions.status import connection_after
 from infra.deadline import Deadline, DeadlineExceeded
 from infra.netbox import NetBoxError
@@ -35,6 +35,13 @@ def config_digest(row: Mapping[str, Any]) -> str:
     scope = row.get("scope") or {}
     told = [scope.get("id"), *(custom.get(name) for name in _SETTINGS)]
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def worth_recording(before: Standing, outcome: Outcome) -> bool:
+    """Whether the end of a run that found nothing to do is to be written on its cluster: not where it says the same."""
+    if outcome.result is not Result.SUCCEEDED or before.result is not outcome.result or before.last_success is None:
+        return True
+    return not outcome.finished_at - RECORD_EVERY < before.last_success <= outcome.finished_at
 
 
 def settled(before: Standing, request: SyncRequest, outcome: Outcome, stalled: bool, config: str) -> Standing:

@@ -10,7 +10,7 @@ from typing import Final
 
 from functions.errors import Code
 from functions.outcome import Result
-from functions.standing import Standing
+from functions.standing import RECORD_EVERY, Standing
 
 LATE_AFTER: Final = 3
 """Intervals without an attempt after which a fabric is late."""
@@ -75,11 +75,14 @@ def status(facts: Facts, standing: Standing, now: datetime) -> Status:
 
 
 def late(facts: Facts, standing: Standing, now: datetime) -> bool:
-    """Whether no run has ended for three intervals, though the fabric is to be synced."""
+    """Whether no run has ended for three intervals, though the fabric is to be synced.
+
+    A run that finds nothing to do records that once in `RECORD_EVERY`.
+    """
     last = standing.last_attempt or facts.since
     if not (facts.configured and facts.enabled and facts.interval and last):
         return False
-    return now - last > LATE_AFTER * facts.interval
+    return now - last > max(LATE_AFTER * facts.interval, RECORD_EVERY + facts.interval)
 
 
 DENIED: Final = frozenset({Code.FABRIC_UNAUTHORIZED, Code.FABRIC_FORBIDDEN})
