@@ -6,17 +6,19 @@ update that sets the key; without adoption NetBox refuses the new object, and th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from functions.actual import Actual, existing_of
-from functions.compare import ends_of, nature, wanted_ends, wanted_nature
+from functions.compare import compare, ends_of, nature, wanted_ends, wanted_nature
+from functions.fabric import DeletePolicy, Fabric
 from functions.fields import KEY, NAME
-from functions.plan import Create
+from functions.plan import Create, Plan
 from functions.records import MODELS, Record, Ref
 from functions.rows import references
 from functions.survey import fields_to_read
+from functions.translate import Translation
 from infra.netbox import NetBoxReader
 
 ADOPTABLE: Final[Mapping[str, Mapping[str, str]]] = {
@@ -61,6 +63,25 @@ def _adopt(netbox: NetBoxReader, model: str, records: list[Record], actual: Actu
             actual.ids[Ref(model, record.key)] = existing.id
             found += 1
     return found
+
+
+def compare_and_adopt(
+    netbox: NetBoxReader, records: Collection[Record], translation: Translation, actual: Actual, fabric: Fabric
+) -> Plan:
+    """The plan that makes NetBox hold `records`, with what the fabric may adopt taken into `actual`."""
+
+    def compared() -> Plan:
+        return compare(
+            records,
+            actual,
+            fabric.name,
+            translation.complete,
+            unseen=translation.unseen,
+            reuse=fabric.deletion.policy is not DeletePolicy.NEVER,
+        )
+
+    plan = compared()
+    return compared() if fabric.adopt and adopt(netbox, plan.creates, fabric.adopt, actual) else plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ import logging
 from datetime import datetime
 from typing import Final
 
+from functions.ending import outcome_of
 from functions.errors import Code, Problem
 from functions.events import SyncRequest
 from functions.outcome import Facts, Outcome
-from functions.sync import EXPECTED, Run, outcome_of, settle
+from functions.sync import EXPECTED, Run, settle
 from infra.deadline import Deadline
 from infra.netbox import NetBox
 from infra.secrets import SecretStore, read_netbox_token

@@ -76,9 +76,7 @@ def _matched(
     keys = {(record.model, record.key) for record in wanted}
     orphans = {
         name: {
-            key: existing
-            for key, existing in objects.items()
-            if (name, key) not in keys and _kind_of(key) not in unseen
+            key: existing for key, existing in objects.items() if (name, key) not in keys and kind_of(key) not in unseen
         }
         for name, objects in actual.owned.items()
     }
@@ -107,7 +105,7 @@ def _matched(
     return found, orphans
 
 
-def _kind_of(key: str) -> str:
+def kind_of(key: str) -> str:
     """The kind of the fabric's object behind a key `<fabric>/<Kind>/<namespace>/<name>#<part>`."""
     return key.partition("/")[2].partition("/")[0]
 

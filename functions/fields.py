@@ -23,6 +23,8 @@ RELEASE = "fabric_release"
 RUNS = "fabric_runs"
 RELEASED = "fabric_released"
 APPLIED = "fabric_applied"
+MEMORY = "fabric_memory"
+FULL_HOURS = "fabric_full_hours"
 
 INTERVAL = "fabric_interval"
 WINDOWS = "fabric_windows"
@@ -98,6 +100,9 @@ CUSTOM_FIELDS: tuple[CustomField, ...] = (
         ("ipam.vrf", "ipam.prefix", "dcim.interface"),
         "What the fabric's object says and NetBox has no field for",
     ),
+    CustomField(
+        MEMORY, "Memory", "json", ("ipam.vrf",), "What was last seen to be in sync, on the underlay's VRF", hidden=True
+    ),
     CustomField("fabric_peerings", "Peerings", "json", ("ipam.vrf",), "Every peering that this VRF takes part in"),
     CustomField("fabric_mac", "DHCP client", "text", ("ipam.ipaddress",), "MAC address that DHCP keeps it for"),
     CustomField("fabric_applied_gen", "Applied generation", "integer", _DEVICE, "What the agent has applied"),
@@ -148,6 +153,15 @@ CUSTOM_FIELDS: tuple[CustomField, ...] = (
     ),
     CustomField(GRACE_RUNS, "Grace (runs)", "integer", _CLUSTER, "Runs before a delete", editable=True, default=3),
     CustomField(GRACE_HOURS, "Grace (hours)", "integer", _CLUSTER, "Hours before a delete", editable=True, default=24),
+    CustomField(
+        FULL_HOURS,
+        "Full comparison (hours)",
+        "integer",
+        _CLUSTER,
+        "Hours between two comparisons of everything; 0 for every run",
+        editable=True,
+        default=24,
+    ),
     CustomField(RELEASE, "Release", "text", _CLUSTER, "Release marks of what was held, as told", editable=True),
     CustomField(RUNS, "Runs", "integer", _CLUSTER, "Runs that saw objects wait for their deletion"),
     CustomField(RELEASED, "Released", "json", _CLUSTER, "Kind: until when its gone objects were released"),

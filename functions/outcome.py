@@ -37,6 +37,13 @@ class Result(StrEnum):
     SKIPPED = "skipped"  # nothing was tried; `reasons` says why
 
 
+class Verified(StrEnum):
+    """How a run knows that a fabric is in sync."""
+
+    FULL = "full"  # everything was compared
+    CHANGES = "changes"  # what moved on either side since was compared, and `verified_at` tells since when
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What a run got to: each step's result, None where it was not reached."""
@@ -85,6 +92,8 @@ class Outcome:
     mended: Mended = field(default_factory=Mended)
     insecure_tls: bool = False
     told_again: bool = False
+    verified: Verified | None = None
+    verified_at: datetime | None = None
 
     @property
     def written(self) -> int:
@@ -122,6 +131,8 @@ class Outcome:
             **self.mended.as_dict(),
             "insecure_tls": self.insecure_tls,
             "told_again": self.told_again,
+            "verified": self.verified.value if self.verified else None,
+            "verified_at": self.verified_at.isoformat() if self.verified_at else None,
         }
 
 

@@ -17,7 +17,7 @@ from functions.lease import FabricLease
 from functions.outcome import Outcome, Result
 from functions.putback import MOST_OBJECTS
 from functions.retrying import after
-from functions.standing import Chain, Standing, fields_of, remembered
+from functions.standing import RECORD_EVERY, Chain, Standing, fields_of, remembered
 from functions.status import Facts, connection_after, status
 from infra.deadline import Deadline, DeadlineExceeded
 from infra.netbox import NetBoxError
@@ -34,6 +34,13 @@ def config_digest(row: Mapping[str, Any]) -> str:
     scope = row.get("scope") or {}
     told = [scope.get("id"), *(custom.get(name) for name in _SETTINGS)]
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def worth_recording(before: Standing, outcome: Outcome) -> bool:
+    """Whether the end of a run that found nothing to do is to be written on its cluster: not where it says the same."""
+    if outcome.result is not Result.SUCCEEDED or before.result is not outcome.result or before.last_success is None:
+        return True
+    return not outcome.finished_at - RECORD_EVERY < before.last_success <= outcome.finished_at
 
 
 def settled(before: Standing, request: SyncRequest, outcome: Outcome, stalled: bool, config: str) -> Standing:

@@ -21,8 +21,11 @@ RESULT_SINCE: Final = "fabric_result_since"
 ERROR: Final = "fabric_error"
 
 MOST_ENDS: Final = 8
-"""Runs that are remembered with a fabric: enough to know a request that comes again. NetBox copies the cluster into
-its change log whole at each write, so little is kept; the history is in the journal."""
+"""Runs that are remembered with a fabric: enough to know a request that comes again. NetBox copies the whole cluster
+into its change log at each write, so little is kept; the history is in the journal."""
+
+RECORD_EVERY: Final = timedelta(minutes=10)
+"""How old the last success on a cluster may be before a run that found nothing to do writes that it is so still."""
 
 LONGEST_LEASE: Final = timedelta(seconds=600)
 """No invocation lasts longer (Pub/Sub's longest ack deadline); who claims more had a wrong clock, and holds nothing."""

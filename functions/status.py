@@ -10,10 +10,7 @@ from typing import Final
 
 from functions.errors import Code
 from functions.outcome import Result
-from functions.standing import Standing
-
-RECORDED_LATE: Final = timedelta(minutes=10)
-"""A run that changes nothing may be recorded only so long after the one before: nobody is late for that."""
+from functions.standing import RECORD_EVERY, Standing
 
 
 class Status(StrEnum):
@@ -83,7 +80,7 @@ def late(facts: Facts, standing: Standing, now: datetime) -> bool:
     times = [at for at in (standing.last_attempt, facts.since) if at is not None]
     if not (facts.configured and facts.enabled and facts.interval and times) or standing.lease.held(now):
         return False
-    return now - max(times) > facts.interval + RECORDED_LATE + facts.tick
+    return now - max(times) > facts.interval + RECORD_EVERY + facts.tick
 
 
 DENIED: Final = frozenset({Code.FABRIC_UNAUTHORIZED, Code.FABRIC_FORBIDDEN})

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
+from urllib.parse import quote
 
-from functions.actual import Actual, existing_of
+from functions.actual import Actual, Existing, existing_of
 from functions.errors import Code, Problem, SyncStopped
 from functions.fabric import Fabric
 from functions.fields import KEY, NAME
@@ -15,6 +16,9 @@ from infra.netbox import NetBoxReader, Row
 
 KEYS_PER_REQUEST: Final = 100
 """Slugs asked for in one request: NetBox's request line holds 4,094 bytes."""
+
+LINE: Final = 3000
+"""Bytes of it for the keys that are asked for; the rest is for the fields."""
 
 
 def survey(
@@ -60,16 +64,74 @@ def _take_in_owned(
             if name == "interface" and row.get("cable"):
                 side = ends.setdefault(row["cable"]["id"], {"A": set(), "B": set()})
                 side.setdefault(row.get("cable_end") or "A", set()).add(row["id"])
-            existing = existing_of(name, row, ends)
-            key = existing.custom.get(KEY)
-            if not key:
-                continue  # somebody gave it the fabric's name; without a key it was never ours
-            if key in actual.owned[name]:
-                # NetBox checks that a custom field is unique, but two racing writers both get in.
-                key = f"{key} again, id {existing.id}"
-            actual.owned[name][key] = existing
-            actual.ids[Ref(name, key)] = existing.id
+            _own(actual, name, existing_of(name, row, ends))
         on_model(name, len(rows))
+
+
+def survey_units(
+    netbox: NetBoxReader,
+    fabric: Fabric,
+    units: Mapping[str, Collection[str]],
+    unit_of: Callable[[str, str], str],
+    refs: Collection[Ref],
+) -> Actual:
+    """What NetBox holds of `fabric` in `units` (each with the models to look for), and the ids of `refs` besides.
+
+    Raises as `survey` does. Both go into one request for a model: by the beginning of the key.
+    """
+    actual = Actual({}, {Ref("site", fabric.site): fabric.site_id, Ref("cluster", fabric.name): fabric.cluster_id})
+    _survey_shared(netbox, (ref for ref in refs if MODELS[ref.model].shared or MODELS[ref.model].named), actual)
+    for name, model in MODELS.items():
+        if model.shared or model.named:
+            continue
+        actual.owned[name] = {}
+        mine = {unit for unit, models in units.items() if name in models}
+        others = {ref.key for ref in refs if ref.model == name and unit_of(name, ref.key) not in mine}
+        seen: set[int] = set()
+        for some in _lines(sorted(mine | others)):
+            for row in _read_owned(netbox, name, fabric.name, {f"cf_{KEY}__isw": some}, every_end=True):
+                key = row["custom_fields"].get(KEY) or ""
+                if row["id"] not in seen and unit_of(name, key) in mine:
+                    _own(actual, name, existing_of(name, row))
+                elif key in others:
+                    actual.ids[Ref(name, key)] = row["id"]
+                seen.add(row["id"])
+    return actual
+
+
+def _own(actual: Actual, name: str, existing: Existing) -> None:
+    key = existing.custom.get(KEY)
+    if not key:
+        return  # somebody gave it the fabric's name; without a key it was never ours
+    if key in actual.owned[name]:
+        # NetBox checks that a custom field is unique, but two racing writers both get in.
+        key = f"{key} again, id {existing.id}"
+    actual.owned[name][key] = existing
+    actual.ids[Ref(name, key)] = existing.id
+
+
+def _lines(values: list[str]) -> Iterator[list[str]]:
+    """`values` in parts that fit into a request line."""
+    some: list[str] = []
+    length = 0
+    for value in values:
+        more = len(quote(value, safe="")) + len(f"&cf_{KEY}__isw=")
+        if some and length + more > LINE:
+            yield some
+            some, length = [], 0
+        some.append(value)
+        length += more
+    if some:
+        yield some
+
+
+def _survey_shared(netbox: NetBoxReader, wanted: Iterable[Ref], actual: Actual) -> None:
+    keys: dict[str, set[str]] = {}
+    for ref in wanted:
+        if ref not in actual.ids:
+            keys.setdefault(ref.model, set()).add(ref.key)
+    for name, some in keys.items():
+        survey_by_key(netbox, name, sorted(some), actual)
 
 
 def survey_by_key(netbox: NetBoxReader, name: str, keys: list[str], actual: Actual) -> None:
@@ -111,10 +173,20 @@ def fields_to_read(name: str) -> Iterator[str]:
             yield field
 
 
-def _read_owned(netbox: NetBoxReader, name: str, fabric: str) -> list[Row]:
-    extra = ("cable", "cable_end") if name == "interface" else ()
+def _read_owned(
+    netbox: NetBoxReader,
+    name: str,
+    fabric: str,
+    filters: Mapping[str, object] | None = None,
+    *,
+    every_end: bool = False,
+) -> list[Row]:
+    """The fabric's rows of one model; with `every_end`, cables with their own terminations."""
+    extra: tuple[str, ...] = ("cable", "cable_end") if name == "interface" and not every_end else ()
+    if every_end and name == "cable":
+        extra = MODELS[name].natural
     fields = (*fields_to_read(name), *extra, "custom_fields", "tags")
-    rows = netbox.read(MODELS[name].path, {f"cf_{NAME}": fabric}, fields)
+    rows = netbox.read(MODELS[name].path, {f"cf_{NAME}": fabric, **(filters or {})}, fields)
     for row in rows:
         if (row.get("custom_fields") or {}).get(NAME) != fabric:
             raise SyncStopped(

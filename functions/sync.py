@@ -7,35 +7,39 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import UTC, datetime
 from typing import Any
 
 from functions import registry
 from functions.actual import Actual
-from functions.admit import Skip, admit
-from functions.adopt import adopt
+from functions.admit import Refusal, Skip, admit
+from functions.adopt import compare_and_adopt
+from functions.agreed import rest
 from functions.apply import Applied, Applier
-from functions.compare import compare
+from functions.ending import outcome_of
 from functions.errors import Code, Problem, Side, SyncStopped, problem_of
 from functions.events import SyncRequest
-from functions.fabric import DeletePolicy, Fabric
+from functions.fabric import Fabric
 from functions.fields import STALE_TAG
 from functions.guard import Source, permit
 from functions.lease import FabricLease, LeaseHeldError, lost
+from functions.memory import Mark
+from functions.narrow import Recollection, Units, move_mark, plan_of, recollect, remember, to_look_at, unmoved
 from functions.observe import observe
-from functions.outcome import Facts, Outcome, Result, judge, kinds_of, left_of, mended_by, objects_of
+from functions.outcome import Facts, Outcome, Result, Verified, gaps, judge
 from functions.pace import Pace
 from functions.plan import Plan
+from functions.recall import mark_now
 from functions.records import Ref
 from functions.retire import look_up_in, retire
 from functions.rows import found_by_key
-from functions.settle import announcements, config_digest, record, settled
+from functions.settle import announcements, config_digest, record, settled, worth_recording
 from functions.standing import End, Standing, standing_of
 from functions.survey import survey
-from functions.translate import translate
+from functions.translate import Translation, translate
+from functions.translate.addressing import underlay_key
 from infra.deadline import Deadline, DeadlineExceeded
-from infra.kubeconfig import KubeconfigError, parse_kubeconfig
+from infra.kubeconfig import Credentials, KubeconfigError, parse_kubeconfig
 from infra.kubernetes import KubernetesClient, KubernetesError
 from infra.netbox import NetBox, NetBoxError, NetBoxReader, Row
 from infra.secrets import SecretError, SecretStore
@@ -45,6 +49,8 @@ from infra.transport import TransportError
 log = logging.getLogger(__name__)
 
 STALE = Ref("tag", STALE_TAG)
+MEMORY_SHARE = 0.3
+"""The share of the reserve that remembering may take, where the time for work is used up."""
 
 type Listener = Callable[[str, dict[str, Any]], None]
 """Hears what happens as it happens: a step's name, and its facts."""
@@ -79,6 +85,12 @@ class Run:
     ended: End | None = None
     before: Standing | None = None
     announcements: dict[str, Any] = field(default_factory=dict)
+    verified: Verified | None = None
+    verified_at: datetime | None = None
+    _known: Recollection | None = None
+    _look_at: Units | None = None
+    _mark: Mark | None = None
+    _credentials: Credentials | None = None
     _side: Side = Side.NETBOX
 
     def find(self, netbox: NetBoxReader) -> Fabric:
@@ -90,23 +102,58 @@ class Run:
         return fabric
 
     def enter(self, netbox: NetBox) -> Fabric | None:
-        """The fabric, with its lease in hand; None where the request is not to be served: the facts tell why."""
+        """The fabric, where the request is to be served now; None where it is not: the facts tell why."""
         fabric, lease = self.find(netbox), self.lease_of(netbox)
         self.before = self.standing
         refusal = admit(self.request, fabric, self.standing, config_digest(lease.row), self.now())
         if refusal is None:
-            with self._on(Side.NETBOX):
-                try:
-                    lease.acquire(self.request.id, self.request.trigger, self.deadline.reporting().left())
-                    self.listen("started", {"lease": lease.recorded().number})
-                    return fabric
-                except LeaseHeldError:
-                    # Somebody was faster: by what is recorded now, it is busy, or done.
-                    refusal = admit(self.request, fabric, self.standing, config_digest(lease.row), self.now())
-        text, skip = (refusal.text, refusal.skip) if refusal else ("busy: others write its cluster", Skip.BUSY)
-        self.ended, self.running = (refusal.ended, refusal.running) if refusal else (None, False)
-        self._know(skipped=text, skip=skip.value if skip else None)
+            return fabric
+        self._turned_away(refusal)
         return None
+
+    def hold(self, netbox: NetBox, fabric: Fabric) -> bool:
+        """Take the lease; whether it is ours. What was found out before is not used where others held it meanwhile."""
+        lease, found = self.lease_of(netbox), self.standing.lease.number
+        with self._on(Side.NETBOX):
+            try:
+                lease.acquire(self.request.id, self.request.trigger, self.deadline.reporting().left())
+            except LeaseHeldError:
+                # Somebody was faster: by what is recorded now, it is busy, or done.
+                self._turned_away(
+                    admit(self.request, fabric, self.standing, config_digest(lease.row), self.now())
+                    or Refusal("busy: others write its cluster", Skip.BUSY)
+                )
+                return False
+        number = lease.recorded().number
+        self.listen("started", {"lease": number})
+        if number != found + 1:
+            self.facts, self._known, self._look_at = Facts(insecure_tls=fabric.insecure_tls), None, None
+        return True
+
+    def _turned_away(self, refusal: Refusal) -> None:
+        self.ended, self.running = refusal.ended, refusal.running
+        self._know(
+            skipped=refusal.text, skip=refusal.skip.value if refusal.skip else None, snapshot=None, translation=None
+        )
+
+    def quiet(self, netbox: NetBox, fabric: Fabric) -> bool:
+        """Whether nothing moved on either side since the fabric was in sync: then there is nothing to do."""
+        if self.request.force or self.request.plan:
+            return False
+        with self._on(Side.NETBOX):
+            self._known = recollect(netbox, fabric, self.lease_of(netbox).row, self.standing, self.now())
+        if self._known is None:
+            return False
+        translation = self._read(fabric)
+        if self.facts.snapshot is not None and not gaps(self.facts.snapshot, translation):
+            self._look_at = to_look_at(self._known, translation, fabric)
+        if self._look_at is None or self._look_at:
+            return False
+        self.verified, self.verified_at = Verified.CHANGES, self._known.memory.verified_at
+        self._know(plan=unmoved(translation), applied=Applied())
+        with self._on(Side.NETBOX):
+            move_mark(netbox, self._known)
+        return True
 
     def lease_of(self, netbox: NetBox) -> FabricLease:
         """The lease of the fabric that was found, held or not."""
@@ -122,51 +169,88 @@ class Run:
         row = self.lease.row if self.lease else self.row or {}
         return standing_of(row.get("custom_fields") or {})
 
-    def plan(self, netbox: NetBoxReader, fabric: Fabric) -> tuple[Actual, Plan]:
-        """Read both sides and compare them; raises what the doors raise."""
+    def _read(self, fabric: Fabric) -> Translation:
+        """Read the fabric, and translate it; raises what the doors raise."""
         with self._on(Side.CONFIG):
             kubeconfig = self.secrets.read(fabric.secret, self.deadline)
         with self._on(Side.FABRIC):
-            credentials = parse_kubeconfig(kubeconfig.reveal(), allow_insecure=fabric.insecure_tls)
-            with KubernetesClient(credentials, self.deadline) as client:
+            self._credentials = parse_kubeconfig(kubeconfig.reveal(), allow_insecure=fabric.insecure_tls)
+            with KubernetesClient(self._credentials, self.deadline) as client:
                 snapshot = observe(fabric.name, client, self.deadline, on_kind=lambda kind: self._tell_kind(kind))
         self._know(snapshot=snapshot)
         translation = translate(snapshot, fabric)
         self._know(translation=translation)
         self.listen("translated", {"records": len(translation.records), "issues": len(translation.issues)})
-        with self._on(Side.NETBOX):
-            actual = survey(
-                netbox,
-                fabric,
-                {*found_by_key(translation.records), STALE},
-                on_model=lambda m, n: self.listen("surveyed", {m: n}),
-                at_once=self.parallel,
-            )
-        compared = partial(
-            compare,
-            translation.records,
-            actual,
-            fabric.name,
-            translation.complete,
-            unseen=translation.unseen,
-            reuse=fabric.deletion.policy is not DeletePolicy.NEVER,
-        )
-        plan = compared()
-        if fabric.adopt:
-            with self._on(Side.NETBOX):
-                found = adopt(netbox, plan.creates, fabric.adopt, actual)
-            if found:
-                plan = compared()
+        return translation
 
-        def look_up(sources: Collection[Source]) -> Mapping[Source, str]:
-            with KubernetesClient(credentials, self.deadline) as client:
-                return look_up_in(client, sources)
-
+    def plan(self, netbox: NetBoxReader, fabric: Fabric) -> tuple[Actual, Plan]:
+        """Read both sides and compare them, or what moved of them; raises what the doors raise."""
+        translation = self.facts.translation or self._read(fabric)
         with self._on(Side.NETBOX):
-            plan = retire(plan, actual, fabric, snapshot, netbox, look_up, self.now())
+            actual, plan = self._narrow(netbox, fabric, translation) or self._full(netbox, fabric, translation)
         self._know(plan=plan)
         self.listen("planned", {"creates": len(plan.creates), "updates": len(plan.updates), "stale": len(plan.stale)})
         return actual, plan
+
+    def _narrow(self, netbox: NetBoxReader, fabric: Fabric, translation: Translation) -> tuple[Actual, Plan] | None:
+        if self._known is None or not self._look_at:
+            return None
+        made = plan_of(netbox, fabric, translation, self._known, self._look_at)
+        if made is not None:
+            self.verified, self.verified_at = Verified.CHANGES, self._known.memory.verified_at
+            self._mark = self._known.since.mark
+        return made
+
+    def _full(self, netbox: NetBoxReader, fabric: Fabric, translation: Translation) -> tuple[Actual, Plan]:
+        self.verified, self.verified_at = Verified.FULL, self.now()
+        self._mark = mark_now(netbox) if self.lease is not None and self.lease.mine is not None else None
+        actual = survey(
+            netbox,
+            fabric,
+            {*found_by_key(translation.records), STALE},
+            on_model=lambda m, n: self.listen("surveyed", {m: n}),
+            at_once=self.parallel,
+        )
+        plan = compare_and_adopt(netbox, translation.records, translation, actual, fabric)
+
+        def look_up(sources: Collection[Source]) -> Mapping[Source, str]:
+            if self._credentials is None:
+                raise LookupError("the fabric was not read yet")
+            with KubernetesClient(self._credentials, self.deadline) as client:
+                return look_up_in(client, sources)
+
+        if self.facts.snapshot is None:
+            raise LookupError("the fabric was not read yet")
+        return actual, retire(plan, actual, fabric, self.facts.snapshot, netbox, look_up, self.now())
+
+    def remember(self, netbox: NetBox, fabric: Fabric, actual: Actual, applied: Applied) -> None:
+        """Keep what was confirmed for the next run; a memory that could not be written costs that run its time."""
+        facts, lease = self.facts, self.lease
+        holder = actual.ids.get(Ref("vrf", underlay_key(fabric.name)))
+        if judge(facts)[0] not in (Result.SUCCEEDED, Result.CONTINUED) or holder is None or self._mark is None:
+            return
+        if lease is None or lease.mine is None or self.verified_at is None:
+            return
+        if facts.plan is None or facts.translation is None:
+            return
+        left, reporting = rest(facts.plan, applied.settled), self.deadline.reporting()
+        netbox.deadline = reporting.within(max(self.deadline.left(), reporting.left() * MEMORY_SHARE))
+        try:
+            remember(
+                netbox,
+                fabric,
+                lease.row,
+                facts.translation.records,
+                holder,
+                left,
+                self._mark,
+                self.verified_at,
+                lease.mine.number,
+            )
+        except (DeadlineExceeded, NetBoxError, TransportError) as failed:
+            log.warning("what was confirmed of %s could not be remembered: %s", fabric.name, failed)
+        finally:
+            netbox.deadline = self.deadline
 
     def apply(self, netbox: NetBox, fabric: Fabric, actual: Actual, plan: Plan) -> Applied:
         """Write the plan, as far as the deadline allows; raises `SyncStopped` when another one was agreed to.
@@ -236,8 +320,9 @@ def sync(run: Run, netbox: NetBox, started_at: datetime | None = None) -> Outcom
     started_at = started_at or run.now()
     try:
         fabric = run.enter(netbox)
-        if fabric is not None:
-            run.apply(netbox, fabric, *run.plan(netbox, fabric))
+        if fabric is not None and not run.quiet(netbox, fabric) and run.hold(netbox, fabric):
+            actual, plan = run.plan(netbox, fabric)
+            run.remember(netbox, fabric, actual, run.apply(netbox, fabric, actual, plan))
     except EXPECTED as error:
         run.stopped(error)
     except Stopped:
@@ -248,44 +333,13 @@ def sync(run: Run, netbox: NetBox, started_at: datetime | None = None) -> Outcom
     return settle(run, netbox, outcome_of(run, started_at, netbox.requests))
 
 
-def outcome_of(run: Run, started_at: datetime, requests: int) -> Outcome:
-    """The outcome that the facts of a run allow; of a request that ended before, that end once more."""
-    if run.ended is not None:
-        return _told_again(run.request, run.ended, run.deadline)
-    facts, request = run.facts, run.request
-    result, problem, reasons = judge(facts, run.standing.stalled)
-    return Outcome(
-        fabric=request.fabric,
-        result=result,
-        request_id=request.id,
-        correlation_id=request.correlation_id,
-        attempt=request.attempt,
-        trigger=request.trigger,
-        requested_by=request.requested_by,
-        started_at=started_at,
-        finished_at=run.now(),
-        deadline_s=round(run.deadline.length, 3),
-        netbox_requests=requests,
-        reasons=reasons,
-        skip=facts.skip,
-        problem=problem,
-        kinds=kinds_of(facts),
-        objects=objects_of(facts),
-        refused=tuple(facts.applied.refused) if facts.applied else (),
-        unconfirmed=facts.applied.unconfirmed if facts.applied else 0,
-        left=facts.applied.left if facts.applied else 0,
-        plan_digest=facts.plan.digest if facts.plan is not None else None,
-        plan_left=left_of(facts),
-        mended=mended_by(facts),
-        insecure_tls=facts.insecure_tls,
-    )
-
-
 def settle(run: Run, netbox: NetBox, outcome: Outcome) -> Outcome:
     """Record how the run ended on its fabric's cluster; the outcome, which is another one where the lease was lost."""
     if run.row is None or outcome.result is Result.SKIPPED or outcome.told_again:
         return outcome
     lease = run.lease_of(netbox)
+    if lease.mine is None and not worth_recording(run.standing, outcome):
+        return outcome
     after = settled(run.standing, run.request, outcome, run.facts.stalled, config_digest(lease.row))
     notes = run.facts.plan.notes if run.facts.plan is not None else {}
     before = run.before or run.standing
@@ -294,24 +348,3 @@ def settle(run: Run, netbox: NetBox, outcome: Outcome) -> Outcome:
         return replace(outcome, result=Result.FAILED, problem=lost(lease.recorded()), reasons=())
     run.announcements = announcements(before, after, outcome, run.now())
     return outcome
-
-
-def _told_again(request: SyncRequest, end: End, deadline: Deadline) -> Outcome:
-    """The outcome of a run that ended before, as far as it is remembered."""
-    problem = Problem(Code(end.code), "told again: the first outcome has the text") if end.code in set(Code) else None
-    return Outcome(
-        fabric=request.fabric,
-        result=end.result,
-        request_id=request.id,
-        correlation_id=end.correlation,
-        attempt=end.attempt,
-        trigger=end.trigger,
-        requested_by=end.requested_by,
-        started_at=end.finished_at - timedelta(seconds=end.duration_s),
-        finished_at=end.finished_at,
-        deadline_s=round(deadline.length, 3),
-        netbox_requests=0,
-        reasons=("this request ended before: its outcome is told again, without the details",),
-        problem=problem,
-        told_again=True,
-    )

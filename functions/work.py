@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from functions.contract import SyncRequest
 from functions.contract.objects import read_object
+from functions.ending import outcome_of
 from functions.errors import Side, problem_of
 from functions.outcome import Facts, Outcome
-from functions.sync import Run, outcome_of, sync
+from functions.sync import Run, sync
 from infra.deadline import Deadline, DeadlineExceeded
 from infra.netbox import NetBox
 from infra.secrets import SecretError, open_secrets, read_netbox_token

@@ -21,6 +21,8 @@ type Row = dict[str, Any]
 PAGE: Final = 1000
 """NetBox's own MAX_PAGE_SIZE by default: the fixed cost of a request dominates, so ask for as much as it gives."""
 
+REQUEST_ID: Final = "X-Request-ID"
+"""The header in which NetBox tells the id that it gave a request; a client's own is ignored (`netbox.md` §4)."""
 
 _DEEPEST: Final = 5
 """Levels of an error that are told: NetBox has three, and who answers in its place must not exhaust the stack."""
@@ -76,7 +78,8 @@ class NetBoxReader:
 
     `url` is its base address (without `/api`), `token` a v2 (`nbt_…`) or v1 token. Every request is bounded by
     `deadline`, which may be replaced between requests (the reporting phase has a later end than the work).
-    `requests` counts what was sent. Raises `NetBoxError`, `infra.transport.TransportError` and
+    `requests` counts what was sent; `writes` holds NetBox's own ids of the writing requests that it answered, by which
+    its change log names them. Raises `NetBoxError`, `infra.transport.TransportError` and
     `infra.deadline.DeadlineExceeded`, nothing else. Several threads may ask at the same time.
     """
 
@@ -87,6 +90,8 @@ class NetBoxReader:
         self.url = url.rstrip("/")
         self.requests = 0
         self._counting = threading.Lock()
+        self.writes: set[str] = set()
+        self._session.hooks["response"].append(self._note)
 
     def __enter__(self) -> Self:
         return self
@@ -106,6 +111,11 @@ class NetBoxReader:
     @deadline.setter
     def deadline(self, deadline: Deadline) -> None:
         self._session.deadline = deadline
+
+    def _note(self, response: Any, **options: Any) -> None:
+        id_ = response.headers.get(REQUEST_ID)
+        if id_ and response.request.method not in ("GET", "HEAD"):
+            self.writes.add(id_)
 
     def status(self) -> Row:
         """NetBox's own status: its version, plugins and workers (`/api/status/`)."""
@@ -197,6 +207,16 @@ class NetBoxReader:
         except (AttributeError, KeyError, TypeError):
             pass  # said below, with what was expected
         raise UnusableAnswerError(200, f"{path}: not a list of objects with a count")
+
+    def page(
+        self, path: str, filters: Mapping[str, Any], fields: Iterable[str] = (), limit: int = PAGE
+    ) -> tuple[list[Row], int]:
+        """The first `limit` objects below `path` that `filters` let through, and how many there are in all.
+
+        By id, unless `filters` name another `ordering`.
+        """
+        wanted = ",".join(dict.fromkeys(("id", *fields)))
+        return self._page(path, {"ordering": "id", **filters, "fields": wanted, "limit": limit})
 
     def count(self, path: str, filters: Mapping[str, Any] | None = None) -> int:
         """How many objects below `path` the filters let through."""

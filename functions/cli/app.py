@@ -159,8 +159,9 @@ def _plan(settings: Settings, run: Run) -> tuple[dict[str, Any], Exit]:
     from functions.adopt import conflicts
     from functions.cli.preview import preview
     from functions.cli.surroundings import open_reader
+    from functions.ending import outcome_of
     from functions.forecast import Reading, forecast
-    from functions.sync import EXPECTED, outcome_of
+    from functions.sync import EXPECTED
     from infra.deadline import DeadlineExceeded
 
     started_at = datetime.now(UTC)

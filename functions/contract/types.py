@@ -214,6 +214,11 @@ class SyncEnded:
     ] = ()
     adopted_total: Annotated[int, Said(COUNT, "how many were taken over")] = 0
     insecure_tls: Annotated[bool, Said(Flag(), "whether TLS verification was skipped for this fabric")] = False
+    verified: Annotated[
+        str | None,
+        Said(OrNull(TEXT), "of a success: whether all was compared (`full`), or what can have moved (`changes`)"),
+    ] = None
+    verified_at: Annotated[datetime | None, Said(OrNull(Moment()), "when all was last compared, of a success")] = None
     told_again: Annotated[
         bool, Said(Flag(), "whether the request had ended before: its result is told again, without the details")
     ] = False

@@ -55,6 +55,11 @@ class Place:
         return Ref("ip_address", self.key)
 
 
+def underlay_key(fabric: str) -> str:
+    """The identity of the VRF that holds a fabric's underlay."""
+    return f"{fabric}/Fabric/default/{fabric}#underlay"
+
+
 @dataclass(frozen=True, slots=True)
 class Addressing:
     """The underlay of a fabric: its addresses by identity, none twice but those that a pair of switches shares."""
@@ -65,7 +70,7 @@ class Addressing:
     @property
     def vrf(self) -> Ref:
         """The record of the VRF that holds the underlay."""
-        return Ref("vrf", f"{self.fabric}/Fabric/default/{self.fabric}#underlay")
+        return Ref("vrf", underlay_key(self.fabric))
 
     def primary(self, device: Device) -> Ref | None:
         """The address at which a device is managed; None if it has none that NetBox can call primary (IPv4)."""

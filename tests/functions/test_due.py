@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from functions.due import CATCH_UP, Cause, Verdict, Wait, due, request_id, slot_before
 from functions.retrying import Failures
 from functions.schedule import Schedule, schedule_of
-from functions.standing import Lease, Standing
-from functions.status import RECORDED_LATE
+from functions.standing import RECORD_EVERY, Lease, Standing
 from functions.windows import read_windows
 
 TICK = timedelta(seconds=60)
@@ -122,11 +121,11 @@ def test_intervals_are_read_and_0_is_off() -> None:
 
 
 def test_late_is_who_was_not_tried_for_an_interval_and_what_may_be_recorded_late_and_a_tick() -> None:
-    limit = timedelta(seconds=300) + RECORDED_LATE + TICK
+    limit = timedelta(seconds=300) + RECORD_EVERY + TICK
     just = Standing(last_attempt=NOW - limit)
     assert verdict(standing=just).late is None
     later = Standing(last_attempt=NOW - limit - timedelta(seconds=1))
-    assert verdict(standing=later).late == RECORDED_LATE + TICK + timedelta(seconds=1)
+    assert verdict(standing=later).late == RECORD_EVERY + TICK + timedelta(seconds=1)
     closed = Schedule(windows=read_windows("02:00-03:00 UTC"))
     assert verdict(closed, later).late is None
     just_opened = Schedule(windows=read_windows("11:55-13:00 UTC"))
@@ -185,7 +184,7 @@ def test_after_an_outage_whoever_was_missed_is_caught_up_and_no_slot_is_asked_fo
     quiet = told[-1][0] - interval - 30 * TICK
     last = max([at for at in asked if at <= quiet], default=NOW - timedelta(seconds=200))
     after = [at for at in asked if at > last]
-    bound = max(last + interval + RECORDED_LATE + 2 * TICK + CATCH_UP, quiet + CATCH_UP + TICK)
+    bound = max(last + interval + RECORD_EVERY + 2 * TICK + CATCH_UP, quiet + CATCH_UP + TICK)
     assert not after or after[0] <= bound
     assert after or told[-1][0] <= bound
 

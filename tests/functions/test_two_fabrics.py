@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from functions.ending import outcome_of
 from functions.events import SyncRequest
 from functions.outcome import Result
-from functions.sync import Run, outcome_of, sync
+from functions.sync import Run, sync
 from infra.deadline import Deadline
 from infra.sandbox.fabric.serve import SECRETS, serve
 from infra.secrets import DirectorySecrets

@@ -1,0 +1,258 @@
+"""Pure: what is remembered of a fabric between two runs, how it is written down, and when it may be gone by.
+
+For each unit (the object of the fabric that records come from, or a shared object by itself) a digest of its records as
+NetBox was last seen to hold them. It holds as long as neither side moved: the fabric's side is read in full every time,
+NetBox's is told by its change log (`functions/changelog.py`). Whatever cannot be read is as if nothing were remembered.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from functions.compare import kind_of
+from functions.fields import FULL_HOURS
+from functions.outcome import Result
+from functions.plan import Create, Plan, Update
+from functions.records import MODELS, Record, Ref
+from functions.rows import references
+from functions.standing import Standing, moment
+
+USUAL_HOURS: Final = 24
+"""Hours between two full comparisons, unless the cluster says otherwise."""
+
+SPREAD: Final = 0.2
+"""The share of that time by which fabrics differ, each by its name, so that they are not all compared at once."""
+
+MOST_BYTES: Final = 4 * 1024 * 1024
+"""What unpacks to more than this was not written by us: a fabric of 13,000 objects takes some 100 KB."""
+
+_DIGEST: Final = 5
+"""Bytes of a unit's digest: a changed unit looks unchanged once in 10^12 changes, until the next full comparison."""
+
+_OWNED: Final = tuple(name for name, model in MODELS.items() if not (model.shared or model.named))
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What is remembered of one unit: the digest of its records, and the models that they are of."""
+
+    digest: bytes
+    models: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far NetBox's change log is accounted for: every row up to `top`, but for those in `ask`.
+
+    `ask` are ids that were not there yet (a transaction may take its number long before it ends), or whose change
+    another run is to look at. `at` is the time of the newest row then, by NetBox's clock.
+    """
+
+    top: int
+    at: datetime
+    ask: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """All that is remembered of a fabric. `stale` counts the objects that are marked as gone from it.
+
+    `lease` is the number of the lease under which it was written.
+    `mapping` and `settings` are digests of what made records of the fabric: under others the memory says nothing.
+    `verified_at` is when the last full comparison that ended with nothing left began.
+    """
+
+    mapping: str
+    settings: str
+    verified_at: datetime
+    mark: Mark
+    units: Mapping[str, Unit] = field(default_factory=dict)
+    stale: int = 0
+    lease: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The memory as its custom field holds it."""
+        names = sorted(self.units)
+        told = {
+            "mapping": self.mapping,
+            "settings": self.settings,
+            "verified_at": self.verified_at.isoformat(),
+            "top": self.mark.top,
+            "at": self.mark.at.isoformat(),
+            "ask": list(self.mark.ask),
+            "stale": self.stale,
+            "lease": self.lease,
+            "units": _packed("\n".join(f"{name}\t{_models(self.units[name].models)}" for name in names).encode()),
+            "digests": base64.b64encode(b"".join(self.units[name].digest for name in names)).decode(),
+        }
+        return {**told, "sum": _sum(told)}
+
+
+def memory_of(value: Any) -> Memory | None:
+    """The memory that a custom field holds; None where it holds none, or what somebody edited or cut."""
+    try:
+        if value["sum"] != _sum({name: inner for name, inner in value.items() if name != "sum"}):
+            return None
+        lines = _unpacked(value["units"]).decode().split("\n")
+        digests = base64.b64decode(value["digests"], validate=True)
+        pairs = [line.rsplit("\t", 1) for line in lines if line]
+        if len(digests) != _DIGEST * len(pairs):
+            return None
+        at, verified_at = moment(value["at"]), moment(value["verified_at"])
+        if at is None or verified_at is None:
+            return None
+        units = {
+            name: Unit(
+                digests[_DIGEST * n : _DIGEST * (n + 1)], frozenset(_OWNED[int(i)] for i in some.split(",") if i)
+            )
+            for n, (name, some) in enumerate(pairs)
+        }
+        mark = Mark(int(value["top"]), at, tuple(int(id_) for id_ in value["ask"]))
+        return Memory(
+            mapping=str(value["mapping"]),
+            settings=str(value["settings"]),
+            verified_at=verified_at,
+            mark=mark,
+            units=units,
+            stale=int(value["stale"]),
+            lease=int(value["lease"]),
+        )
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, zlib.error):
+        return None
+
+
+def _models(models: Iterable[str]) -> str:
+    return ",".join(str(_OWNED.index(name)) for name in sorted(models))
+
+
+def _packed(raw: bytes) -> str:
+    return base64.b64encode(zlib.compress(raw, 9)).decode()
+
+
+def _unpacked(text: str) -> bytes:
+    unpacker = zlib.decompressobj()
+    raw = unpacker.decompress(base64.b64decode(text, validate=True), MOST_BYTES)
+    if not unpacker.eof:
+        raise ValueError("the packed text is cut, or larger than it may be")
+    return raw
+
+
+def _sum(told: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+@cache
+def mapping_version() -> str:
+    """The digest of the source that makes records of a fabric and compares them: another with every change of it."""
+    here = Path(__file__).parent
+    rooms = [here / f"{name}.py" for name in ("actual", "compare", "drift", "fields", "kinds", "records", "rows")]
+    whole = hashlib.sha256()
+    for file in (*rooms, here / "observe.py", here / "memory.py", *sorted((here / "translate").glob("*.py"))):
+        whole.update(file.read_bytes())
+    return whole.hexdigest()[:16]
+
+
+def unit_of(model: str, key: str) -> str:
+    """The unit of a record: the fabric's object in its key, or the object itself where the key names none."""
+    spec = MODELS[model]
+    return f"{model}:{key}" if spec.shared or spec.named else key.partition(" ")[0].partition("#")[0]
+
+
+def by_unit(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """The records of each unit, in their order."""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(unit_of(record.model, record.key), []).append(record)
+    return found
+
+
+def units_of(records: Iterable[Record]) -> dict[str, Unit]:
+    """What is to be remembered of `records` once NetBox holds them."""
+    return {
+        name: Unit(_digest(some), frozenset(r.model for r in some) & set(_OWNED))
+        for name, some in by_unit(records).items()
+    }
+
+
+def _digest(records: Iterable[Record]) -> bytes:
+    told = sorted(
+        json.dumps([r.model, r.key, r.fields, r.custom, sorted(r.tags)], sort_keys=True, default=_plain)
+        for r in records
+    )
+    return hashlib.blake2b("\n".join(told).encode(), digest_size=_DIGEST).digest()
+
+
+def _plain(value: Any) -> list[Any]:
+    if isinstance(value, Ref):
+        return ["ref", value.model, value.key]
+    return sorted(value, key=str)
+
+
+def differing(before: Mapping[str, Unit], now: Mapping[str, Unit], unseen: frozenset[str]) -> frozenset[str]:
+    """The units that are new, gone, or not as they were; what is of a kind that was `unseen` is not gone."""
+    return frozenset(
+        name
+        for name in before.keys() | now.keys()
+        if before.get(name) != now.get(name) and (name in now or kind_of(name) not in unseen)
+    )
+
+
+def full_hours(custom: Mapping[str, Any]) -> int:
+    """Hours between full comparisons by a cluster's custom fields; 0 asks for one in every run."""
+    hours = custom.get(FULL_HOURS)
+    return max(0, hours) if isinstance(hours, int) and not isinstance(hours, bool) else USUAL_HOURS
+
+
+def due_at(verified_at: datetime, hours: int, fabric: str) -> datetime:
+    """When the next full comparison of `fabric` is due: after 80 to 100 % of `hours`, by its name."""
+    share = int.from_bytes(hashlib.sha256(fabric.encode()).digest()[:4]) / 2**32
+    return verified_at + timedelta(hours=hours) * (1 - SPREAD * share)
+
+
+def against(memory: Memory, standing: Standing, settings: str, hours: int, fabric: str, now: datetime) -> str | None:
+    """Why a run must compare everything whatever is remembered; None when it may look at what moved alone."""
+    if memory.mapping != mapping_version():
+        return "fabric-sync was updated"
+    if memory.settings != settings:
+        return "the fabric's settings were changed"
+    goes_on = standing.result is Result.CONTINUED and memory.lease == standing.lease.number
+    if not (goes_on or standing.result is Result.SUCCEEDED) or standing.lease.abandoned(now):
+        return "the last run did not succeed"
+    if not memory.verified_at <= now < due_at(memory.verified_at, hours, fabric):
+        return "a full comparison is due"
+    return None
+
+
+def too_much(plan: Plan, among: frozenset[str], records: Iterable[Record], before: Memory) -> str | None:
+    """Why a plan that was made of the units `among` alone will not do; None when a full one would be the same.
+
+    What decides on deletes, or finds an object under another key, needs to see all that NetBox holds of the fabric.
+    """
+    if plan.stale or before.stale:
+        return "something is gone from the fabric"
+    new = {Ref(op.model, op.key) for op in plan.creates if not MODELS[op.model].shared}
+    if new and any(
+        unit_of(record.model, record.key) not in among and not new.isdisjoint(references(record)) for record in records
+    ):
+        return "something is missing in NetBox to which other objects refer"
+    if any(
+        op.model == "ip_address" and change.field == "assigned_object" for op in plan.updates for change in op.changes
+    ):
+        return "an address moves to another port"
+    return None
+
+
+def confirmed(records: Iterable[Record], left: Plan) -> dict[str, Unit]:
+    """The units of which nothing is left to write by the plan that is `left`: NetBox holds them."""
+    ops: list[Create | Update] = [*left.creates, *left.updates, *left.held]
+    open_ = {unit_of(op.model, op.key) for op in ops}
+    return {name: unit for name, unit in units_of(records).items() if name not in open_}

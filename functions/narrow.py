@@ -1,0 +1,142 @@
+"""A look at what moved alone: what a run knows by the memory and the change log, and the plan that comes of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from functions import recall
+from functions.actual import Actual
+from functions.adopt import compare_and_adopt
+from functions.changelog import moved
+from functions.fabric import DeletePolicy, Fabric
+from functions.memory import (
+    Mark,
+    Memory,
+    against,
+    by_unit,
+    confirmed,
+    differing,
+    full_hours,
+    mapping_version,
+    too_much,
+    unit_of,
+    units_of,
+)
+from functions.plan import Plan
+from functions.records import Record
+from functions.rows import found_by_key, references
+from functions.settle import config_digest
+from functions.standing import Standing
+from functions.survey import survey_units
+from functions.translate import Translation
+from functions.translate.addressing import underlay_key
+from infra.netbox import NetBox, NetBoxReader, Row
+
+MOST_UNITS: Final = 150
+"""Units that are looked at one by one; with more, reading everything costs less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recollection:
+    """What is known of a fabric without looking: its memory, the object that holds it, and what the log has since."""
+
+    memory: Memory
+    holder: Row
+    since: recall.Since
+
+
+def recollect(
+    netbox: NetBoxReader, fabric: Fabric, cluster: Row, standing: Standing, now: datetime
+) -> Recollection | None:
+    """What can be relied on; None where everything must be compared. `cluster` is the fabric's, as it was read."""
+    found = recall.look_up(netbox, fabric.name, underlay_key(fabric.name))
+    holder, memory = found or ({}, None)
+    if memory is None:
+        return None
+    hours = full_hours(cluster.get("custom_fields") or {})
+    if against(memory, standing, config_digest(cluster), hours, fabric.name, now):
+        return None
+    if memory.stale and fabric.deletion.policy is DeletePolicy.DELETE:
+        return None  # what waits for its deletion is counted by every run
+    since = recall.since(netbox, memory.mark)
+    return Recollection(memory, holder, since) if since is not None else None
+
+
+type Units = Mapping[str, frozenset[str]]
+"""Units to look at, each with the models of which NetBox may hold something of it."""
+
+
+def to_look_at(known: Recollection, translation: Translation, fabric: Fabric) -> Units | None:
+    """The units that may differ; None where everything may.
+
+    Of a unit that is not remembered NetBox holds nothing but what it is to hold: the comparison of everything, on which
+    the memory rests, had nothing left over, and the log tells what came since.
+    """
+    records = translation.records
+    touched = moved(known.since.entries, fabric.name, found_by_key(records), records)
+    if touched.all_of_it:
+        return None
+    before, now = known.memory.units, units_of(records)
+    names = touched.units.keys() | differing(before, now, translation.unseen)
+    if len(names) > MOST_UNITS:
+        return None
+    nothing: frozenset[str] = frozenset()
+    return {
+        name: touched.units.get(name, nothing).union(*(side[name].models for side in (before, now) if name in side))
+        for name in names
+    }
+
+
+def unmoved(translation: Translation) -> Plan:
+    """The plan of a run that found nothing moved."""
+    return Plan(unchanged=Counter(record.model for record in translation.records))
+
+
+def plan_of(
+    netbox: NetBoxReader, fabric: Fabric, translation: Translation, known: Recollection, units: Units
+) -> tuple[Actual, Plan] | None:
+    """What NetBox holds of `units`, and what is to be done about it; None where everything must be compared."""
+    wanted = by_unit(translation.records)
+    records = [record for name in units for record in wanted.get(name, ())]
+    refs = {ref for record in records for ref in references(record)} | found_by_key(records)
+    actual = survey_units(netbox, fabric, units, unit_of, refs)
+    order = {(record.model, record.key): at for at, record in enumerate(translation.records)}
+    records.sort(key=lambda record: order[record.model, record.key])
+    plan = compare_and_adopt(netbox, records, translation, actual, fabric)
+    if too_much(plan, frozenset(units), translation.records, known.memory):
+        return None
+    rest = Counter(r.model for r in translation.records if unit_of(r.model, r.key) not in units)
+    return actual, replace(plan, unchanged=Counter(plan.unchanged) + rest)
+
+
+def remember(
+    netbox: NetBox,
+    fabric: Fabric,
+    cluster: Row,
+    records: Collection[Record],
+    holder: int,
+    left: Plan,
+    mark: Mark,
+    verified_at: datetime,
+    lease: int,
+) -> bool:
+    """Write what was confirmed to NetBox, once nothing but `left` is left to write; whether it was worth it."""
+    units = confirmed(records, left)
+    found = recall.since(netbox, mark, netbox.writes)
+    after = recall.accounted(found, fabric.name, found_by_key(records)) if found is not None else None
+    if after is None or len(units_of(records)) - len(units) > MOST_UNITS:
+        return False
+    stale = len(left.stale)
+    memory = Memory(mapping_version(), config_digest(cluster), verified_at, after, units, stale, lease)
+    recall.keep(netbox, holder, memory)
+    return True
+
+
+def move_mark(netbox: NetBox, known: Recollection) -> None:
+    """Pass the rows of others that a run looked through and found to be none of the fabric's, where they are many."""
+    if known.since.rows > recall.REWRITE_AFTER:
+        recall.keep_if_unmoved(netbox, known.holder, replace(known.memory, mark=known.since.mark))
