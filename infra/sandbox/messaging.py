@@ -16,7 +16,11 @@ OUTCOMES = "fabric-sync-outcomes"
 DEAD_LETTERS = "fabric-sync-dead-letters"
 """Requests that failed too often to be tried again."""
 
+TICKS = "fabric-sync-ticks"
+"""One message for each time that the scheduler looks; pushed to the function that requests what is due."""
+
 REQUESTS_PUSH = "fabric-sync-requests-push"
+TICKS_PUSH = "fabric-sync-ticks-push"
 OUTCOMES_PULL = "fabric-sync-outcomes-pull"
 DEAD_LETTERS_PULL = "fabric-sync-dead-letters-pull"
 
@@ -30,7 +34,8 @@ class Messaging:
     """How requests reach the function. Times in seconds; the values are those of the cloud unless given.
 
     `unwrapped` pushes the data as the body and the attributes as headers, so that an event arrives as a binary
-    CloudEvent; otherwise it arrives in Pub/Sub's JSON envelope.
+    CloudEvent; otherwise it arrives in Pub/Sub's JSON envelope. `tick_endpoint` is where a scheduler's messages go; ""
+    for nowhere.
     """
 
     project: str
@@ -40,33 +45,41 @@ class Messaging:
     longest_backoff: float = 600.0
     ack_deadline: int = 600
     max_attempts: int = 5
+    tick_endpoint: str = ""
 
     def topics(self) -> dict[str, dict[str, Any]]:
         """The topics by their path below `/v1/`."""
-        return {f"projects/{self.project}/topics/{name}": {} for name in (DEAD_LETTERS, OUTCOMES, REQUESTS)}
+        return {f"projects/{self.project}/topics/{name}": {} for name in (DEAD_LETTERS, OUTCOMES, REQUESTS, TICKS)}
 
     def subscriptions(self) -> dict[str, dict[str, Any]]:
         """The subscriptions by their path below `/v1/`, in their REST form."""
         topics, place = f"projects/{self.project}/topics", f"projects/{self.project}/subscriptions"
-        push: dict[str, Any] = {"pushEndpoint": self.push_endpoint}
+        found: dict[str, dict[str, Any]] = {
+            f"{place}/{DEAD_LETTERS_PULL}": {"topic": f"{topics}/{DEAD_LETTERS}", "ackDeadlineSeconds": 60},
+            f"{place}/{OUTCOMES_PULL}": {"topic": f"{topics}/{OUTCOMES}", "ackDeadlineSeconds": 60},
+            f"{place}/{REQUESTS_PUSH}": self._pushed(topics, REQUESTS, self.push_endpoint),
+        }
+        found[f"{place}/{REQUESTS_PUSH}"]["enableMessageOrdering"] = True
+        if self.tick_endpoint:
+            found[f"{place}/{TICKS_PUSH}"] = self._pushed(topics, TICKS, self.tick_endpoint)
+        return found
+
+    def _pushed(self, topics: str, topic: str, endpoint: str) -> dict[str, Any]:
+        """A subscription that pushes what comes to `topic`, and buries what fails too often."""
+        push: dict[str, Any] = {"pushEndpoint": endpoint}
         if self.unwrapped:
             push["noWrapper"] = {"writeMetadata": True}
         return {
-            f"{place}/{DEAD_LETTERS_PULL}": {"topic": f"{topics}/{DEAD_LETTERS}", "ackDeadlineSeconds": 60},
-            f"{place}/{OUTCOMES_PULL}": {"topic": f"{topics}/{OUTCOMES}", "ackDeadlineSeconds": 60},
-            f"{place}/{REQUESTS_PUSH}": {
-                "topic": f"{topics}/{REQUESTS}",
-                "pushConfig": push,
-                "ackDeadlineSeconds": self.ack_deadline,
-                "enableMessageOrdering": True,
-                "retryPolicy": {
-                    "minimumBackoff": f"{self.first_backoff:g}s",
-                    "maximumBackoff": f"{self.longest_backoff:g}s",
-                },
-                "deadLetterPolicy": {
-                    "deadLetterTopic": f"{topics}/{DEAD_LETTERS}",
-                    "maxDeliveryAttempts": self.max_attempts,
-                },
+            "topic": f"{topics}/{topic}",
+            "pushConfig": push,
+            "ackDeadlineSeconds": self.ack_deadline,
+            "retryPolicy": {
+                "minimumBackoff": f"{self.first_backoff:g}s",
+                "maximumBackoff": f"{self.longest_backoff:g}s",
+            },
+            "deadLetterPolicy": {
+                "deadLetterTopic": f"{topics}/{DEAD_LETTERS}",
+                "maxDeliveryAttempts": self.max_attempts,
             },
         }
 

@@ -39,7 +39,7 @@ _GRACE: Final = 1.0
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _NO_FAULTS: Final[Mapping[str, Iterable[str]]] = MappingProxyType({})
 
-_FABRICS, _BROKER, _EMULATOR, _KEEPER = "fabrics", "broker", "emulator", "keeper"
+_FABRICS, _BROKER, _EMULATOR, _KEEPER, _CLOCK = "fabrics", "broker", "emulator", "keeper", "clock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,8 @@ class Content:
     `fabrics` is name → content as `infra.sandbox.fabric.spec.read_spec` takes it, `faults` name → troubles that are
     on from the start. `instances` serve the function, each one request at a time. `settings` are environment
     variables of the function above those that make it work here. `emulator` puts Google's own Pub/Sub emulator in
-    the place of the embedded broker.
+    the place of the embedded broker. `clock` serves the scheduler's function too, to which messages of the topic
+    `fabric-sync-ticks` are pushed.
     """
 
     fabrics: Mapping[str, str] = field(default_factory=lambda: _NONE)
@@ -57,6 +58,7 @@ class Content:
     instances: int = 2
     settings: Mapping[str, str] = field(default_factory=lambda: _NONE)
     emulator: bool = False
+    clock: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,8 @@ class World:
         addresses = self._start_fabrics(addresses, content)
         addresses = self._start_emulator(addresses) if content.emulator else self._start_broker(addresses)
         addresses = self._start_function(addresses, content)
-        create_messaging(addresses.broker, Messaging(addresses.project, addresses.function))
+        tick = self._serve("tick", _CLOCK, 1, addresses, content).url if content.clock else ""
+        create_messaging(addresses.broker, Messaging(addresses.project, addresses.function, tick_endpoint=tick))
         addresses.write(self.place)
         return addresses
 
@@ -205,18 +208,20 @@ class World:
         return replace(addresses, broker=emulator.url, emulator=emulator.host)
 
     def _start_function(self, addresses: Addresses, content: Content) -> Addresses:
+        return replace(addresses, function=self._serve("sync", FUNCTION, content.instances, addresses, content).url)
+
+    def _serve(self, target: str, name: str, instances: int, addresses: Addresses, content: Content) -> Serving:
         serving = Serving(
             _FUNCTION_FILE,
-            "sync",
-            self._log(FUNCTION),
+            target,
+            self._log(name),
             {MARK: str(self.place), **addresses.environment(), **content.settings},
             threads=1,
-            workers=content.instances,
-            on_start=lambda pid: self._record(FUNCTION, pid),
+            workers=instances,
+            on_start=lambda pid: self._record(name, pid),
         )
         self._started.callback(serving.close, 0.0)
-        serving.start()
-        return replace(addresses, function=serving.url)
+        return serving.start()
 
     def _run(self, name: str, module: str, *arguments: str) -> Program:
         program = Program(
