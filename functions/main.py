@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,19 +16,53 @@ import functions_framework
 # functions-framework puts this file's folder on the path, not its parent, where the two floors are packages.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from functions.handler import SyncHandler
 from infra.settings import Settings
 from infra.telemetry import setup
 
 if TYPE_CHECKING:
     import flask
+    from werkzeug.wrappers import Response
 
-settings = Settings.from_env(os.environ, needs=("secrets", "project|broker_url"))
-setup(settings.log_level, settings.log_format)
-handler = SyncHandler(settings)
+    from functions.handler import SyncHandler
+    from functions.web.app import Manual
+
+
+def _settings(*needs: str) -> Settings:
+    settings = Settings.from_env(os.environ, needs=needs)
+    setup(settings.log_level, settings.log_format)
+    return settings
+
+
+# Each function imports what it needs when it is the one that is served: a cold start costs no more than that.
+
+
+@cache
+def _sync() -> SyncHandler:
+    from functions.handler import SyncHandler
+
+    return SyncHandler(_settings("secrets", "project|broker_url"))
+
+
+@cache
+def _manual() -> Manual:
+    from functions.web.app import Manual
+
+    return Manual(_settings("secrets", "project|broker_url"))
 
 
 @functions_framework.http
 def sync(request: flask.Request) -> tuple[str, int, dict[str, str]]:
     """Sync one fabric: a Pub/Sub push or a CloudEvent in, one outcome event out."""
-    return handler.answer(dict(request.headers), lambda size: request.stream.read(size), request.content_length)
+    return _sync().answer(dict(request.headers), lambda size: request.stream.read(size), request.content_length)
+
+
+@functions_framework.http
+def manual(request: flask.Request) -> Response:
+    """Sync now, plan, status and the page for people, over HTTP."""
+    return _manual().answer(request)
+
+
+# Wrong settings end the start of the function, and not its first request.
+_TARGETS = {"sync": _sync, "manual": _manual}
+if (_target := os.environ.get("FUNCTION_TARGET", "")) in _TARGETS:
+    _TARGETS[_target]()
