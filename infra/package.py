@@ -16,7 +16,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 FLOORS: Final = ("functions", "infra")
 LEFT_OUT: Final = ("functions/cli", "functions/demo", "infra/sandbox", "infra/package.py")
 """What only people at a terminal use: it needs packages that the cloud does not get."""
-SHOWN: Final = (".html", ".css", ".js")
+SHOWN: Final = (".html", ".css", ".js", ".svg")
 """What the page is made of, beside its modules."""
 BESIDE: Final = ("requirements.txt", "LICENSE")
 

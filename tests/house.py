@@ -135,7 +135,7 @@ def house(
     environment: Mapping[str, str] | None = None,
     **serving: Any,
 ) -> Iterator[House]:
-    """Serve the function from `main` with its state below `place`; `environment` goes on top, `serving` to `Serving`."""
+    """Serve the function from `main`, its state below `place`; `environment` goes on top, `serving` to `Serving`."""
     secrets = secrets or place / "secrets"
     secrets.mkdir(exist_ok=True)
     with Broker() as broker, proxied(broker.url) as events, proxied(netbox_url) as netbox:

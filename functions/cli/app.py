@@ -56,8 +56,9 @@ def bootstrap() -> None:
     from functions.cli import show
     from functions.cli.surroundings import open_netbox, settings_here
 
-    with open_netbox(settings_here()) as netbox:
-        show.console().print(show.steps(steps(netbox)))
+    settings = settings_here()
+    with open_netbox(settings) as netbox:
+        show.console().print(show.steps(steps(netbox, settings.page_url)))
 
 
 @fabrics.command("add")

@@ -31,7 +31,8 @@ PATHS: Final = Map(
         Rule("/", endpoint="overview", methods=["GET"]),
         Rule("/healthz", endpoint="health", methods=["GET"]),
         Rule("/openapi.json", endpoint="openapi", methods=["GET"]),
-        Rule("/static/<file>", endpoint="static", methods=["GET"]),
+        # not /static: functions-framework answers that itself
+        Rule("/assets/<file>", endpoint="static", methods=["GET"]),
         Rule("/login", endpoint="login", methods=["GET", "POST"]),
         Rule("/logout", endpoint="logout", methods=["POST"]),
         Rule("/hooks/netbox", endpoint="hook", methods=["POST"]),

@@ -16,7 +16,11 @@ from functions.web.auth import Gate, Person
 from functions.web.seen import WORDS, age
 
 PLACE: Final = Path(__file__).parent
-STATIC: Final = {"page.css": "text/css; charset=utf-8", "live.js": "text/javascript; charset=utf-8"}
+STATIC: Final = {
+    "page.css": "text/css; charset=utf-8",
+    "live.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
 
 PARTS: Final = (
     ("creates", "Would be created"),
