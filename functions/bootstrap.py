@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from functions.errors import Code, Problem, SyncStopped
 from functions.fields import (
@@ -38,8 +38,10 @@ class Step:
     did: Did
 
 
-def bootstrap(netbox: NetBox) -> Iterator[Step]:
+def bootstrap(netbox: NetBox, page_url: str | None = None) -> Iterator[Step]:
     """Make everything that the sync needs in NetBox; running it again changes nothing.
+
+    With `page_url`, the page of the function `manual`, clusters get links to it.
 
     Raises `SyncStopped` where something of the same name is there and is something else: that is for people to solve.
     """
@@ -61,6 +63,35 @@ def bootstrap(netbox: NetBox) -> Iterator[Step]:
     there = {row["name"]: row for row in netbox.read("extras/custom-fields")}
     for custom in CUSTOM_FIELDS:
         yield _custom_field(netbox, custom, there.get(custom.name), sets)
+    if page_url is not None:
+        for name, path in PAGE_LINKS.items():
+            yield _custom_link(netbox, name, f"{page_url}/fabrics/{{{{ object.name|urlencode }}}}{path}")
+
+
+PAGE_LINKS: Final[Mapping[str, str]] = {"Sync now": "#sync", "Preview": "/plan", "Status": ""}
+"""Links on the clusters of fabrics → what of a fabric's page they lead to. A link asks for nothing by itself."""
+
+
+def _custom_link(netbox: NetBox, text: str, url: str) -> Step:
+    """A button on clusters of our type: NetBox shows no link whose text comes out empty."""
+    name = f"Fabric: {text}"
+    wanted = {
+        "name": name,
+        "object_types": ["virtualization.cluster"],
+        "enabled": True,
+        "link_text": f"{{% if object.type.slug == '{CLUSTER_TYPE_SLUG}' %}}{text}{{% endif %}}",
+        "link_url": url,
+        "group_name": GROUP,
+        "new_window": False,
+    }
+    found = next(iter(netbox.read("extras/custom-links", {"name": name})), None)
+    if found is None:
+        netbox.create("extras/custom-links", [wanted])
+        return Step("custom link", name, Did.CREATED)
+    if all(_value(found.get(field)) == value for field, value in wanted.items()):
+        return Step("custom link", name, Did.KEPT)
+    netbox.update("extras/custom-links", [{"id": found["id"], **wanted}])
+    return Step("custom link", name, Did.CHANGED)
 
 
 def _ensure(netbox: NetBox, path: str, what: str, natural: Mapping[str, str], row: Row) -> Step:

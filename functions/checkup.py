@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from functions import registry
-from functions.errors import Side, SyncStopped, problem_of
+from functions.errors import Code, Problem, Side, SyncStopped, problem_of
 from functions.kinds import KINDS
 from infra.deadline import Deadline, DeadlineExceeded
 from infra.kubeconfig import KubeconfigError, parse_kubeconfig
@@ -38,6 +38,7 @@ class Check:
     ok: bool
     found: str
     hint: str = ""
+    problem: Problem | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The check as JSON."""
@@ -47,7 +48,7 @@ class Check:
 def failed(what: str, error: Exception, side: Side) -> Check:
     """The check that ended with an error."""
     problem = problem_of(error, side)
-    return Check(what, False, f"{problem.code}: {problem.text}", problem.nature.hint)
+    return Check(what, False, f"{problem.code}: {problem.text}", problem.nature.hint, problem)
 
 
 def check_fabric(name: str, netbox: NetBoxReader, secrets: SecretStore, deadline: Deadline) -> Iterator[Check]:
@@ -90,7 +91,8 @@ def _kinds(client: KubernetesClient, there: dict[tuple[str, str], Resource], dea
             (absent if kind.optional else refused).append(f"{kind.name} ({error.status})")
     if refused:
         hint = "Grant `list` and `get` on the Hedgehog kinds to the service account."
-        yield Check("kinds", False, f"may not be listed: {', '.join(refused)}", hint)
+        text = f"may not be listed: {', '.join(refused)}"
+        yield Check("kinds", False, text, hint, Problem(Code.FABRIC_FORBIDDEN, text))
         return
     some = f"; without {', '.join(absent)}" if absent else ""
     yield Check("kinds", listed > 0, f"{listed} kinds may be listed{some}", "" if listed else "Is Hedgehog installed?")

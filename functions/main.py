@@ -21,10 +21,12 @@ from infra.telemetry import setup
 
 if TYPE_CHECKING:
     import flask
+    from werkzeug.wrappers import Response
 
     from functions.handler import SyncHandler
     from functions.recording import RecordHandler
     from functions.ticking import TickHandler
+    from functions.web.app import Manual
 
 type Answer = tuple[str, int, dict[str, str]]
 
@@ -66,6 +68,13 @@ def _answer(handler: Any, request: flask.Request) -> Answer:
     return answer
 
 
+@cache
+def _manual() -> Manual:
+    from functions.web.app import Manual
+
+    return Manual(_settings("secrets", "project|broker_url"))
+
+
 @functions_framework.http
 def sync(request: flask.Request) -> Answer:
     """Sync one fabric: a Pub/Sub push or a CloudEvent in, one outcome event out."""
@@ -84,7 +93,13 @@ def record(request: flask.Request) -> Answer:
     return _answer(_record(), request)
 
 
+@functions_framework.http
+def manual(request: flask.Request) -> Response:
+    """Sync now, plan, status and the page for people, over HTTP."""
+    return _manual().answer(request)
+
+
 # Wrong settings end the start of the function, and not its first request.
-_TARGETS = {"sync": _sync, "tick": _tick, "record": _record}
+_TARGETS = {"sync": _sync, "manual": _manual, "tick": _tick, "record": _record}
 if (_target := os.environ.get("FUNCTION_TARGET", "")) in _TARGETS:
     _TARGETS[_target]()

@@ -16,6 +16,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 FLOORS: Final = ("functions", "infra")
 LEFT_OUT: Final = ("functions/cli", "functions/demo", "infra/sandbox", "infra/package.py")
 """What only people at a terminal use: it needs packages that the cloud does not get."""
+SHOWN: Final = (".html", ".css", ".js", ".svg")
+"""What the page is made of, beside its modules."""
 BESIDE: Final = ("requirements.txt", "LICENSE")
 
 _LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can name: a build has no date of its own
@@ -23,8 +25,9 @@ _LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can name
 
 def contents(root: Path = ROOT) -> list[Path]:
     """The files of the archive, relative to `root`, in order."""
-    modules = [path.relative_to(root) for floor in FLOORS for path in (root / floor).rglob("*.py")]
-    kept = [path for path in modules if not any(path.is_relative_to(place) for place in LEFT_OUT)]
+    taken = (".py", *SHOWN)
+    found = [path.relative_to(root) for floor in FLOORS for path in (root / floor).rglob("*") if path.suffix in taken]
+    kept = [path for path in found if not any(path.is_relative_to(place) for place in LEFT_OUT)]
     return sorted([*kept, *map(Path, BESIDE)])
 
 

@@ -44,6 +44,12 @@ class Settings:
     batch: int  # objects in one bulk request, at most
     memory_mib: int  # of one run, beyond what its process starts with
     parallel: int  # requests of one run that are on their way to NetBox at once, at most
+    manual_token: Secret | None  # shown to `manual` by people and programs
+    manual_audience: str | None  # what Google's ID tokens must be made for
+    manual_users: str | None  # who may come with one, between commas
+    manual_open: bool  # everybody on this machine is let in
+    hook_key: Secret | None  # the secret of NetBox's webhook
+    page_url: str | None  # where people open the page, for links in NetBox
     log_level: str
     log_format: str
 
@@ -130,7 +136,13 @@ def _emulated_project(values: Mapping[str, Any], given: Mapping[str, str]) -> It
         yield "PUBSUB_EMULATOR_HOST is set, but FABRIC_SYNC_PROJECT is not: give the project the emulator shall play"
 
 
-_RULES = (_one_token, _encrypted, _signed, _time_for_work, _emulated_project)
+def _known_users(values: Mapping[str, Any], given: Mapping[str, str]) -> Iterator[str]:
+    # Anybody with a Google account can have an ID token made for any audience.
+    if "FABRIC_SYNC_MANUAL_AUDIENCE" in given and "FABRIC_SYNC_MANUAL_USERS" not in given:
+        yield "FABRIC_SYNC_MANUAL_AUDIENCE is set, but FABRIC_SYNC_MANUAL_USERS is not: say whose ID tokens are taken"
+
+
+_RULES = (_known_users, _one_token, _encrypted, _signed, _time_for_work, _emulated_project)
 
 
 def _unmet(needs: Collection[str], given: Mapping[str, str]) -> Iterator[str]:

@@ -78,6 +78,12 @@ def _number[N: (int, float)](kind: type[N], low: N, high: N) -> Callable[[str], 
     return parse
 
 
+def _key(text: str) -> Secret:
+    if not re.fullmatch(r"[\x21-\x7e]{24,200}", text):
+        raise Unfit("is not a key of 24 to 200 printable characters without spaces")
+    return Secret(text)
+
+
 def _switch(text: str) -> bool:
     if text not in ("0", "1"):
         raise Unfit("is neither 0 nor 1")
@@ -243,6 +249,45 @@ VARIABLES: tuple[Variable, ...] = (
         "give the most requests that one run may have in flight to NetBox: its workers, parted among the fabrics "
         "that are synced at the same time",
         default="4",
+    ),
+    Variable(
+        "FABRIC_SYNC_MANUAL_TOKEN",
+        "manual_token",
+        _key,
+        "give the token that people and programs show to the function `manual`, 24 to 200 characters",
+        secret=True,
+    ),
+    Variable(
+        "FABRIC_SYNC_MANUAL_AUDIENCE",
+        "manual_audience",
+        _url,
+        "give the audience that Google's ID tokens must name, usually the address of the function `manual`",
+    ),
+    Variable(
+        "FABRIC_SYNC_MANUAL_USERS",
+        "manual_users",
+        _matching(r"[^\s,@]*@[^\s,@]+(\s*,\s*[^\s,@]*@[^\s,@]+)*", "a list of addresses"),
+        "give the e-mail addresses that may come with Google's ID tokens, or @domain for all of one, between commas",
+    ),
+    Variable(
+        "FABRIC_SYNC_MANUAL_OPEN",
+        "manual_open",
+        _switch,
+        "give 1 to let everybody on this machine in (a sandbox), or 0",
+        default="0",
+    ),
+    Variable(
+        "FABRIC_SYNC_HOOK_KEY",
+        "hook_key",
+        _key,
+        "give the secret of NetBox's webhook, 24 to 200 characters",
+        secret=True,
+    ),
+    Variable(
+        "FABRIC_SYNC_PAGE_URL",
+        "page_url",
+        _url,
+        "give the address at which people open the page of the function `manual`",
     ),
     Variable(
         "FABRIC_SYNC_LOG_LEVEL",

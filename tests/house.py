@@ -64,6 +64,7 @@ class House:
     secrets: Path
     requests_topic: str
     subscription: str
+    requests_subscription: str
 
     def secret(self, fabric: str, kubeconfig: str) -> None:
         """Let the fabric's kubeconfig be this one."""
@@ -84,11 +85,18 @@ class House:
 
     def outcomes(self, wait: float = 0.0) -> list[Mapping[str, Any]]:
         """The data of the outcome events that came since they were last asked for, acknowledged."""
-        name = f"projects/{PROJECT}/subscriptions/{self.subscription}"
+        return [data for attributes, data in self._pulled(self.subscription, wait) if "result" in attributes]
+
+    def requests(self, wait: float = 0.0) -> list[tuple[Mapping[str, str], Any]]:
+        """The attributes and data of the requests that were published since they were last asked for."""
+        return self._pulled(self.requests_subscription, wait)
+
+    def _pulled(self, subscription: str, wait: float) -> list[tuple[Mapping[str, str], Any]]:
+        name = f"projects/{PROJECT}/subscriptions/{subscription}"
         received = self.broker.exchange.pull(name, 100, wait)
         self.broker.exchange.acknowledge(name, [one["ackId"] for one in received])
-        told = [one["message"] for one in received if "result" in one["message"].get("attributes", {})]
-        return [json.loads(base64.b64decode(message["data"])) for message in told]
+        messages = [one["message"] for one in received]
+        return [(each.get("attributes", {}), json.loads(base64.b64decode(each["data"]))) for each in messages]
 
     def log(self) -> str:
         return self.serving.log.read_text()
@@ -123,15 +131,18 @@ def house(
     reserve: float,
     main: Path = MAIN,
     secrets: Path | None = None,
+    target: str = "sync",
+    environment: Mapping[str, str] | None = None,
     **serving: Any,
 ) -> Iterator[House]:
-    """Serve the function from `main` with its state below `place`; `serving` goes to `Serving`."""
+    """Serve the function from `main`, its state below `place`; `environment` goes on top, `serving` to `Serving`."""
     secrets = secrets or place / "secrets"
     secrets.mkdir(exist_ok=True)
     with Broker() as broker, proxied(broker.url) as events, proxied(netbox_url) as netbox:
         topics = Place("broker", broker.url)
         requests, outcomes = topics.topic("requests"), topics.topic("outcomes")
         subscription = topics.subscription(outcomes, ackDeadlineSeconds=60)
+        asks = topics.subscription(requests, ackDeadlineSeconds=60)
         environment = {
             "NETBOX_URL": netbox.url,
             "NETBOX_TOKEN": token,
@@ -142,6 +153,7 @@ def house(
             "FABRIC_SYNC_TOPIC_OUTCOMES": outcomes,
             "FABRIC_SYNC_DEADLINE_S": str(deadline),
             "FABRIC_SYNC_RESERVE_S": str(reserve),
+            **(environment or {}),
         }
-        with Serving(main, "sync", place / "function.log", environment, **serving) as served:
-            yield House(served, broker, events, netbox, secrets, requests, subscription)
+        with Serving(main, target, place / "function.log", environment, **serving) as served:
+            yield House(served, broker, events, netbox, secrets, requests, subscription, asks)

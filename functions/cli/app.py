@@ -50,8 +50,9 @@ def bootstrap() -> None:
     from functions.cli import show
     from functions.cli.surroundings import open_netbox, settings_here
 
-    with open_netbox(settings_here()) as netbox:
-        show.console().print(show.steps(steps(netbox)))
+    settings = settings_here()
+    with open_netbox(settings) as netbox:
+        show.console().print(show.steps(steps(netbox, settings.page_url)))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -154,31 +155,11 @@ def _sync(settings: Settings, run: Run, operations: Mapping[str, str] | None) ->
 
 def _plan(settings: Settings, run: Run) -> tuple[dict[str, Any], Exit]:
     """The plan as JSON; what stops it is told as the outcome of a sync would tell it."""
-    from datetime import UTC, datetime
-
-    from functions.adopt import conflicts
-    from functions.cli.preview import preview
     from functions.cli.surroundings import open_reader
-    from functions.ending import outcome_of
-    from functions.forecast import Reading, forecast
-    from functions.sync import EXPECTED
-    from infra.deadline import DeadlineExceeded
+    from functions.planning import planned
 
-    started_at = datetime.now(UTC)
     with open_reader(settings, run.deadline) as netbox:
-        before = run.deadline.left()
-        try:
-            fabric = run.find(netbox)
-            actual, plan = run.plan(netbox, fabric)
-        except EXPECTED as error:
-            run.stopped(error)
-            outcome = outcome_of(run, started_at, netbox.requests)
-            return outcome.as_dict(), exit_of(outcome.result)
-        reading = Reading(before - run.deadline.left(), netbox.requests)
-        try:
-            there = conflicts(netbox, plan.creates, actual)
-        except DeadlineExceeded:
-            there = None
-    expected = forecast(plan, reading, settings.deadline_s - settings.reserve_s, batch=settings.batch)
-    told = preview(fabric.name, plan, actual, run.facts, expected, there)
+        told, stopped = planned(run, netbox, settings)
+    if stopped is not None:
+        return told, exit_of(stopped.result)
     return told, Exit.INCOMPLETE if told["reasons"] else Exit.SUCCEEDED

@@ -1,0 +1,143 @@
+"""The page in a real browser (Chromium): log in, look, sync now with live progress, preview, by keyboard or click."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.functions.web_house import TOKEN, Desk, desk
+from tests.netbox_fixtures import ServedNetBox
+from tests.pubsub_fixtures import eventually
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+pytestmark = [
+    pytest.mark.netbox,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed"),
+]
+
+SCREENS = os.environ.get("FABRIC_SYNC_SCREENS", "")
+"""Where to put pictures of the page, for the README; nowhere by default."""
+
+
+@pytest.fixture(scope="module")
+def served(netbox_server: ServedNetBox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with desk(netbox_server, tmp_path_factory.mktemp("page")) as made:
+        yield made
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Any]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path / 'browser'}",
+        "--window-size=1200,800",
+    ):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.set_page_load_timeout(60)
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+def one(browser: Any, selector: str) -> Any:
+    return browser.find_element("css selector", selector)
+
+
+def press(browser: Any, text: str) -> None:
+    browser.find_element("xpath", f"//main//*[self::button or self::a][contains(normalize-space(.), '{text}')]").click()
+
+
+def log_in(browser: Any, served: Desk, path: str = "/") -> None:
+    browser.get(served.url + path)
+    one(browser, "input[name=name]").send_keys("Ada")
+    one(browser, "input[name=token]").send_keys(TOKEN)
+    press(browser, "Log in")
+    assert eventually(lambda: "Log in" not in browser.title, 20.0)
+
+
+def picture(browser: Any, name: str) -> None:
+    if SCREENS:
+        browser.save_screenshot(str(Path(SCREENS) / name))
+
+
+def complaints(browser: Any) -> list[str]:
+    """What the browser's console says, but for the refusals that were asked for."""
+    return [line["message"] for line in browser.get_log("browser") if "401" not in line["message"]]
+
+
+def test_a_person_logs_in_syncs_now_and_sees_it_go_and_end(served: Desk, browser: Any) -> None:
+    log_in(browser, served, "/fabrics/lab")
+    assert "never synced" in one(browser, "h1").text
+    press(browser, "Sync now")
+    seen: set[str] = set()
+
+    def followed() -> bool:
+        if "?request=" in browser.current_url:
+            return True
+        seen.add(browser.execute_script("return document.getElementById('live-read-text')?.textContent || ''"))
+        return False
+
+    assert eventually(followed, 60.0)
+    assert any(" of " in text for text in seen)
+    assert eventually(lambda: "in sync" in one(browser, "h1").text, 20.0)
+    assert "succeeded" in one(browser, ".note.succeeded").text
+    row = one(browser, "tr.marked").text
+    assert "Ada" in row
+    picture(browser, "page-fabric.png")
+    assert complaints(browser) == []
+
+
+def test_the_overview_says_every_status_in_words_and_is_read_in_the_dark_as_well(served: Desk, browser: Any) -> None:
+    log_in(browser, served)
+    text = one(browser, "main").text
+    for words in ("never synced", "switched off", "not configured"):
+        assert words in text
+    light = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    picture(browser, "page-overview.png")
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    )
+    assert browser.execute_script("return getComputedStyle(document.body).backgroundColor") != light
+    picture(browser, "dark.png")
+    assert complaints(browser) == []
+
+
+def test_a_preview_is_shown_and_applied_without_any_script(served: Desk, browser: Any) -> None:
+    log_in(browser, served, "/fabrics/other")
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    press(browser, "Preview changes")
+    assert "Would be created" in one(browser, "main").text
+    picture(browser, "plan.png")
+    press(browser, "Apply exactly this")
+    assert eventually(lambda: "?request=" in browser.current_url, 60.0)
+    assert "succeeded" in one(browser, ".note").text
+    press(browser, "Test connection")
+    assert eventually(lambda: "connected" in one(browser, "h1").text, 20.0)
+    picture(browser, "tested.png")
+
+
+def test_a_link_from_netbox_finds_the_login_that_a_strict_cookie_was_kept_back_from(served: Desk, browser: Any) -> None:
+    log_in(browser, served)
+    # localhost is another site than 127.0.0.1: so a link on one leads to the other as from NetBox.
+    browser.get(served.url.replace("127.0.0.1", "localhost") + "/login")
+    browser.execute_script("location.href = arguments[0]", served.url + "/fabrics/held")
+    assert eventually(lambda: "held" in browser.title, 20.0)
