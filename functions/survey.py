@@ -12,10 +12,14 @@ from functions.errors import Code, Problem, SyncStopped
 from functions.fabric import Fabric
 from functions.fields import KEY, NAME
 from functions.records import MODELS, Ref, Shape
+from infra.deadline import DeadlineExceeded
 from infra.netbox import NetBoxReader, Row
 
 KEYS_PER_REQUEST: Final = 100
 """Slugs asked for in one request: NetBox's request line holds 4,094 bytes."""
+
+GRACE: Final = 0.5
+"""Seconds after the deadline in which a read that ends by it comes back."""
 
 LINE: Final = 3000
 """Bytes of it for the keys that are asked for; the rest is for the fields."""
@@ -45,20 +49,31 @@ def survey(
         ours = sorted((n for n, m in MODELS.items() if not (m.shared or m.named)), key=lambda n: n != "interface")
         by_fabric = {name: pool.submit(_read_owned, netbox, name, fabric.name) for name in ours}
         for name, found in by_key.items():
-            _take_in(name, found.result(), actual)
-        _take_in_owned({name: by_fabric[name] for name in MODELS if name in by_fabric}, actual, on_model)
+            _take_in(name, _read(found, netbox), actual)
+        _take_in_owned(((name, by_fabric[name]) for name in MODELS if name in by_fabric), netbox, actual, on_model)
     finally:
         pool.shutdown(cancel_futures=True)
     return actual
 
 
+def _read(reading: Future[list[Row]], netbox: NetBoxReader) -> list[Row]:
+    """What a thread read. It ends by NetBox's deadline itself; who waits for it is not to depend on that."""
+    try:
+        return reading.result(timeout=max(0.0, netbox.deadline.left()) + GRACE)
+    except TimeoutError as late:
+        raise DeadlineExceeded("no time left for reading NetBox") from late
+
+
 def _take_in_owned(
-    reading: Mapping[str, Future[list[Row]]], actual: Actual, on_model: Callable[[str, int], None]
+    reading: Iterable[tuple[str, Future[list[Row]]]],
+    netbox: NetBoxReader,
+    actual: Actual,
+    on_model: Callable[[str, int], None],
 ) -> None:
     """Take in the owned models in their order: cables after the interfaces, which say where they end."""
     ends: dict[int, dict[str, set[int]]] = {}
-    for name, read in reading.items():
-        rows = read.result()
+    for name, read in reading:
+        rows = _read(read, netbox)
         actual.owned[name] = {}
         for row in rows:
             if name == "interface" and row.get("cable"):

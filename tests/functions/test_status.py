@@ -9,7 +9,7 @@ import pytest
 
 from functions.errors import Code
 from functions.outcome import Result
-from functions.standing import LONGEST_LEASE, Lease, Standing
+from functions.standing import LONGEST_LEASE, RECORD_EVERY, Lease, Standing
 from functions.status import Connection, Facts, Status, connection_after, late, status
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -63,10 +63,11 @@ def test_a_status_needs_nobody_to_become_unstuck() -> None:
     assert status(Facts(), standing, NOW + timedelta(minutes=1)) is Status.ERROR
 
 
-def test_a_fabric_is_late_after_three_intervals_without_an_attempt() -> None:
+def test_a_fabric_is_late_after_an_interval_what_may_be_recorded_late_and_a_tick() -> None:
     facts = Facts(interval=timedelta(hours=1), since=NOW - timedelta(days=9))
-    for hours, is_late in ((1, False), (3, False), (4, True)):
-        assert late(facts, Standing(last_attempt=NOW - timedelta(hours=hours)), NOW) is is_late
+    limit = timedelta(hours=1) + RECORD_EVERY + facts.tick
+    for age, is_late in ((limit, False), (limit + timedelta(seconds=1), True)):
+        assert late(facts, Standing(last_attempt=NOW - age), NOW) is is_late
     assert late(facts, Standing(), NOW), "never tried since it was added"
     assert not late(Facts(enabled=False, interval=timedelta(hours=1)), Standing(last_attempt=NOW - timedelta(9)), NOW)
     assert not late(Facts(interval=None), Standing(last_attempt=NOW - timedelta(9)), NOW)
