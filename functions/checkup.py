@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from functions import registry
-from functions.errors import Code, Problem, Side, problem_of
+from functions.errors import Code, Problem, Side, SyncStopped, problem_of
 from functions.fabric import Fabric
 from functions.kinds import KINDS
 from functions.status import Connection, connection_after
@@ -79,6 +79,9 @@ class Checkup:
                 offered[kind.group, kind.name] for kind in KINDS if (kind.group, kind.name) in offered
             ]
             told["kinds"] = len(known)
+            if not known:
+                text = "the API server offers no Hedgehog kind: is this a Hedgehog fabric?"
+                raise SyncStopped(Problem(Code.FABRIC_BAD_ANSWER, text))
         with self._at("rights", Side.FABRIC) as told:
             for resource in known:
                 next(client.pages(resource, limit=1, metadata_only=True), None)
