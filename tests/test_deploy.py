@@ -116,6 +116,13 @@ print(json.dumps(names))
     assert "infra.pubsub" in names
 
 
+def test_the_page_is_packed_with_all_that_it_shows() -> None:
+    packed = {path.as_posix() for path in contents()}
+    shown = {path.relative_to(ROOT).as_posix() for path in (ROOT / "functions" / "web").rglob("*.*")}
+    assert {path for path in shown if not path.endswith(".pyc")} <= packed
+    assert {"functions/web/templates/base.html", "functions/web/static/page.css"} <= packed
+
+
 def test_tools_of_people_and_tests_are_not_there(deployed: Deployed, tmp_path: Path) -> None:
     code = """
 import importlib.util

@@ -83,6 +83,9 @@ class Manual:
         except Refused as no:
             log.info("%s %s: %d %s: %s", request.method, request.path, no.status, no.code, no)
             response = self._refused(asked, no)
+        except Exception as error:  # a fault of ours must be told like everything else; the log has the traceback
+            log.exception("%s %s failed by a fault of fabric-sync", request.method, request.path)
+            response = self._refused(asked, Refused(500, "internal", f"a fault of fabric-sync: {type(error).__name__}"))
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         return response

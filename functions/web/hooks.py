@@ -70,7 +70,8 @@ def heard(told: Mapping[str, Any], now: datetime) -> Heard:
             return Heard(None, "only facts that fabric-sync records itself changed")
     elif _custom(before).get(APPLIED) != _custom(after).get(APPLIED) and after:
         return Heard(None, "fabric-sync itself wrote the object")
-    user = told.get("username") or (told.get("request") or {}).get("user")
+    asked = told.get("request")
+    user = asked.get("user") if isinstance(asked, Mapping) else told.get("username")
     id_ = str(uuid.uuid5(uuid.NAMESPACE_URL, f"netbox/{name}/{int(at.timestamp()) // BUCKET_SECONDS}"))
     who = f"netbox: {user}" if isinstance(user, str) and user.isprintable() else "netbox"
     # A hook is nobody's wish that a person waits for: what others do meanwhile need not be done again.

@@ -46,6 +46,19 @@ def test_an_empty_netbox_is_no_registry_until_it_is_made_ready_and_then_nothing_
         assert registry.every(door) == []
 
 
+def test_clusters_get_links_to_the_page_once_and_where_it_moved_to(ready: ServedNetBox) -> None:
+    def links(url: str) -> list[tuple[str, Did]]:
+        with opened(ready) as netbox:
+            return [(step.name, step.did) for step in bootstrap(netbox, url) if step.what == "custom link"]
+
+    names = ["Fabric: Sync now", "Fabric: Preview", "Fabric: Status"]
+    for url, did_it in (("https://one", Did.CREATED), ("https://one", Did.KEPT), ("https://two", Did.CHANGED)):
+        assert links(url) == [(name, did_it) for name in names]
+    with opened(ready) as netbox:
+        rows = {row["name"]: row["link_url"] for row in netbox.read("extras/custom-links")}
+    assert rows["Fabric: Preview"] == "https://two/fabrics/{{ object.name|urlencode }}/plan"
+
+
 def field(netbox: NetBox, name: str) -> dict[str, Any]:
     return next(row for row in netbox.read("extras/custom-fields") if row["name"] == name)
 

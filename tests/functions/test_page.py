@@ -1,4 +1,4 @@
-"""The page in a real browser (Chromium): log in, look, sync now with live progress, preview, by keyboard or click."""
+"""The page in a real browser (Chromium): log in, look, sync now with live progress, preview; also without scripts."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def browser(tmp_path: Path) -> Iterator[Any]:
         "--disable-component-update",
         "--disable-sync",
         f"--user-data-dir={tmp_path / 'browser'}",
-        "--window-size=1200,800",
+        "--window-size=1100,930",
     ):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
