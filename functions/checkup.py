@@ -94,5 +94,9 @@ def _kinds(client: KubernetesClient, there: dict[tuple[str, str], Resource], dea
         text = f"may not be listed: {', '.join(refused)}"
         yield Check("kinds", False, text, hint, Problem(Code.FABRIC_FORBIDDEN, text))
         return
+    if not listed:
+        text = "the API server offers no Hedgehog kind: is this a Hedgehog fabric?"
+        yield Check("kinds", False, text, "Is Hedgehog installed?", Problem(Code.FABRIC_BAD_ANSWER, text))
+        return
     some = f"; without {', '.join(absent)}" if absent else ""
-    yield Check("kinds", listed > 0, f"{listed} kinds may be listed{some}", "" if listed else "Is Hedgehog installed?")
+    yield Check("kinds", True, f"{listed} kinds may be listed{some}")
