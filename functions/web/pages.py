@@ -70,7 +70,7 @@ class Pages:
 
     def tested(self, told: Mapping[str, Any], person: Person) -> Response:
         """What a test of the connection saw."""
-        return self._page("tested.html", person, test=told)
+        return self._page("checked.html", person, test=told)
 
     def login(self, place: str, status: int = 200, *, wrong: bool = False) -> Response:
         """The login form, which leads to `place`."""
