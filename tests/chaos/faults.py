@@ -98,16 +98,12 @@ def cases() -> Iterator[Case]:
 
 
 REPRESENTATIVE = (
-    Case("hang", Place.NETBOX, Moment.MIDDLE),
-    Case("reset in mid-body", Place.NETBOX, Moment.LAST),
     Case("503, a page of maintenance", Place.NETBOX, Moment.MIDDLE),
-    Case("412", Place.NETBOX, Moment.FIRST),
-    Case("endless body", Place.FABRIC, Moment.MIDDLE),
+    Case("reset in mid-body", Place.NETBOX, Moment.LAST),
     Case("410", Place.FABRIC, Moment.LAST),
     Case(NO_NAME, Place.FABRIC, Moment.FIRST),
     Case("hang", Place.EVENTS, Moment.MIDDLE),
     Case("work killed", Place.SELF, Moment.MIDDLE),
-    Case("work hangs without I/O", Place.SELF, Moment.FIRST),
     Case(DATABASE, Place.NETBOX, Moment.MIDDLE),
 )
 """One of each sort, for the tests of every day."""
