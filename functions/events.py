@@ -17,7 +17,6 @@ from functions.contract import REQUESTED, CloudEvent, ContractError, SyncRequest
 from functions.contract.cloudevent import context_of
 from functions.contract.objects import read_object
 from functions.contract.values import MOST_ATTEMPTS, MOST_OBJECTS, usable_id
-from functions.kinds import BY_NAME
 from infra.pubsub import Message
 
 if TYPE_CHECKING:
@@ -62,8 +61,6 @@ def sync_request(headers: Mapping[str, str], body: bytes) -> SyncRequest:
         request = contract.request_of(event)
     except ContractError as wrong:
         raise _bad(str(wrong), {**event.attributes, **wrong.attributes}, event.data) from wrong
-    if strange := [kind for kind in request.kinds or () if kind not in BY_NAME]:
-        raise _bad(f"data.kinds names {', '.join(strange)}: no such kind is read", event.attributes, event.data)
     return request
 
 

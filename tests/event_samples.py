@@ -103,7 +103,6 @@ requests = st.builds(
     plan=st.none() | digests,
     requested_at=st.none() | moments,
     force=st.booleans(),
-    kinds=st.none() | some(st.from_regex(r"[A-Z][A-Za-z0-9]{0,20}", fullmatch=True), 1),
     extra=asides,
 )
 of_a_run = {

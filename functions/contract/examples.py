@@ -68,9 +68,7 @@ _SLOW = Failure(
 )
 
 EXAMPLES: Final[Mapping[str, Event]] = {
-    "sync.requested": SyncRequest(
-        "lab1", "lab1-0800", "lab1-0800", "manual", "ann@example.com", requested_at=_ASKED, kinds=("Switch", "VPC")
-    ),
+    "sync.requested": SyncRequest("lab1", "lab1-0800", "lab1-0800", "manual", "ann@example.com", requested_at=_ASKED),
     "sync.started": SyncStarted(
         fabric="lab1",
         request_id="lab1-0800",

@@ -14,8 +14,6 @@ from .values import (
     COUNT,
     DIGEST,
     FABRIC,
-    KIND,
-    MOST_KINDS,
     MOST_OBJECTS,
     SHORT,
     TEXT,
@@ -58,10 +56,6 @@ class SyncRequest:
         datetime | None, Said(OrNull(Moment()), "when it was asked for; the event's time unless given")
     ] = None
     force: Annotated[bool, Said(Flag(), "run although nothing seems to call for it, and trust no earlier run")] = False
-    kinds: Annotated[
-        tuple[str, ...] | None,
-        Said(OrNull(ListOf(KIND, 1, MOST_KINDS)), "sync these kinds of the fabric alone; all of them unless given"),
-    ] = None
     extra: Aside = field(default_factory=dict, hash=False)
 
     @property

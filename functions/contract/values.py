@@ -15,9 +15,6 @@ MOST_ATTEMPTS: Final = 1_000_000
 MOST_OBJECTS: Final = 20
 """Objects told one by one in an event; the rest is a count. An event stays a few kilobytes."""
 
-MOST_KINDS: Final = 50
-"""A request names no more kinds than this; a fabric has about half as many."""
-
 _MOST_ENCODED: Final = 1000
 """Bytes of an id once encoded: an attribute of Pub/Sub has 1,024, and an event's id adds a word to its request's."""
 
@@ -27,7 +24,6 @@ _DIGEST: Final = "[0-9a-f]{16}"
 FABRIC: Final = Text(1, 16, pattern=_FABRIC, called="a fabric's name (a lower-case slug of at most 16 characters)")
 SHORT: Final = Text(1, 200, printable=True, called="a text of 1 to 200 printable characters")
 DIGEST: Final = Text(pattern=_DIGEST, called="the digest of a plan (16 hexadecimal digits)")
-KIND: Final = Text(pattern="[A-Z][A-Za-z0-9]{0,62}", called="the name of a kind, such as Switch")
 TEXT: Final = Text()
 ATTEMPT: Final = Whole(1, MOST_ATTEMPTS)
 COUNT: Final = Whole()

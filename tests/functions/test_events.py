@@ -25,7 +25,6 @@ from functions.events import (
     status_message,
     sync_request,
 )
-from functions.kinds import BY_NAME
 from infra.pubsub import MAX_ATTRIBUTE_VALUE
 from tests.event_samples import EDITED, NOW, WANTED, digests, outcome_of, printable, unwrapped
 
@@ -165,11 +164,6 @@ NAMED = {
     "the 30th of February": (CE, json.dumps({**DATA, "requested_at": "2026-02-30T00:00:00Z"}).encode()),
     "force in words": (CE, json.dumps({**DATA, "force": "yes"}).encode()),
     "force by number": (CE, json.dumps({**DATA, "force": 1}).encode()),
-    "a kind for kinds": (CE, json.dumps({**DATA, "kinds": "Switch"}).encode()),
-    "no kinds": (CE, json.dumps({**DATA, "kinds": []}).encode()),
-    "kinds that are numbers": (CE, json.dumps({**DATA, "kinds": [1]}).encode()),
-    "kinds that nobody reads": (CE, json.dumps({**DATA, "kinds": ["Switch", "Secret"]}).encode()),
-    "kinds without end": (CE, json.dumps({**DATA, "kinds": ["Switch"] * 51}).encode()),
 }
 
 
@@ -250,7 +244,6 @@ def test_whatever_comes_in_is_a_request_or_a_bad_request(headers: dict[str, str]
     st.none() | digests,
     st.none() | st.datetimes(datetime(2000, 1, 1), timezones=st.just(UTC)),
     st.booleans(),
-    st.none() | st.lists(st.sampled_from(sorted(BY_NAME)), min_size=1).map(tuple),
 )
 def test_a_request_survives_both_ways_of_pub_sub(
     id_: str,
@@ -261,11 +254,8 @@ def test_a_request_survives_both_ways_of_pub_sub(
     plan: str | None,
     requested_at: datetime | None,
     force: bool,
-    kinds: tuple[str, ...] | None,
 ) -> None:
-    request = SyncRequest(
-        "lab-1", id_, correlation_id, trigger, requested_by, attempt, plan, requested_at, force, kinds
-    )
+    request = SyncRequest("lab-1", id_, correlation_id, trigger, requested_by, attempt, plan, requested_at, force)
     message = request_message(request, NOW)
     wanted = replace(request, requested_at=requested_at or NOW)
     assert sync_request(*unwrapped(message)) == wanted
@@ -294,8 +284,8 @@ def test_the_next_request_of_a_chain_has_one_id_however_often_it_is_made() -> No
 
 
 def test_a_chain_keeps_what_it_was_asked_for_and_has_a_time_of_its_own() -> None:
-    first = follow_up(replace(WANTED, force=True, kinds=("Switch",), requested_at=NOW))
-    assert (first.force, first.kinds, first.requested_by, first.requested_at) == (True, ("Switch",), "ann", None)
+    first = follow_up(replace(WANTED, force=True, requested_at=NOW))
+    assert (first.force, first.requested_by, first.requested_at) == (True, "ann", None)
 
 
 def test_the_longest_chain_that_is_taken_can_be_continued() -> None:
