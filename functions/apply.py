@@ -15,7 +15,7 @@ from functions.errors import Problem, Side, SyncStopped, problem_of
 from functions.fields import APPLIED
 from functions.flights import Flights, Landed
 from functions.operations import Operation, fields_of, is_extra, needs, verb_of
-from functions.pace import Pace
+from functions.pace import BATCH_SECONDS, Pace
 from functions.plan import Create, Delete, Plan, Update
 from functions.records import MODELS, Ref
 from functions.rows import changed_row, new_row
@@ -36,6 +36,9 @@ ENDINGS = (DeadlineExceeded, NetBoxError, SyncStopped, TransportError)
 
 GRACE: Final = 0.5
 """Seconds after the deadline for the requests in flight to notice it; they end by it themselves."""
+
+HUNG: Final = 2 * BATCH_SECONDS
+"""Seconds after which nothing waits any more for a request that is on its way, but for what refers to its rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,8 @@ class Applier:
                     going_on = going_on and self._hand_out(turns, window, flights, done)
                     # Until the deadline, or until more may be sent.
                     patience = window.pause() or max(0.0, self.netbox.deadline.left()) + 2 * GRACE
+                    if flights.age < HUNG:
+                        patience = min(patience, HUNG - flights.age)
                     if landed := flights.landed(patience):
                         self._take_in(landed, turns, window, done)
                         self.on_batch(landed.batch[0].model, verb_of(landed.batch[0]), done.written, len(plan))
@@ -137,17 +142,16 @@ class Applier:
     def _hand_out(self, turns: Turns, window: Window, flights: Flights, done: Applied) -> bool:
         """Send what may be sent now; whether there is, or will be, more."""
         at_once = min(self.most_in_flight, window.room + 1)
-        left = self.netbox.deadline.left()
         if (pause := window.pause()) > 0:
             if not len(flights):
                 self.netbox.deadline.pause(pause)
             return True
         while len(flights) < window.room:
-            batch = turns.next(
-                flights.batches, self._waits, lambda op: self.pace.fits(op.model, verb_of(op), left, at_once)
-            )
-            if not batch and not (len(flights) or turns.over):
-                raise DeadlineExceeded("no time for another batch")
+            if not (batch := self._next(turns, flights, at_once)) and not (len(flights) or turns.over):
+                # Shortly before the deadline one may do alone what two cannot do beside each other.
+                batch, at_once = self._next(turns, flights, 1), 1
+                if not batch:
+                    raise DeadlineExceeded("no time for another batch")
             if not batch:
                 break
             if batch := [op for op in batch if self._ready(op, done)]:
@@ -155,7 +159,13 @@ class Applier:
                 self.netbox.deadline.check(f"another batch of {batch[0].model} objects")
                 done.requests += 1
                 flights.send(batch, self._writing(batch))
+                if at_once == 1:
+                    break
         return bool(len(flights)) or not turns.over
+
+    def _next(self, turns: Turns, flights: Flights, at_once: int) -> list[Operation]:
+        left = self.netbox.deadline.left()
+        return turns.next(flights.batches, self._waits, lambda op: self.pace.fits(op.model, verb_of(op), left, at_once))
 
     def _waits(self, op: Operation) -> bool:
         """Whether something that the operation needs is not there, and may still come."""

@@ -60,6 +60,11 @@ class Flights:
         """The batches that are on their way."""
         return [flight.batch for flight in self._flying.values()]
 
+    @property
+    def age(self) -> float:
+        """Seconds for which the oldest has been on its way; 0 when there is none."""
+        return time.monotonic() - min((flight.sent_at for flight in self._flying.values()), default=time.monotonic())
+
     def send(self, batch: list[Operation], write: Callable[[], list[Row]]) -> None:
         """Let `write` send a batch."""
         flight = _Flight(batch, self._look(), self._area)

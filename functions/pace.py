@@ -61,7 +61,8 @@ class Pace:
         usable = left * (MARGIN if (model, verb) in self._beside else UNMEASURED) - REQUEST
         in_time = int(usable / self._worst(model, verb, at_once))
         if in_time < 1:
-            return 0
+            # One at a time is still progress, and the next run has no more time for it than this one.
+            return int(self.predict(model, verb, 1, at_once) <= left * MARGIN)
         # On a NetBox that takes longer than a batch may for a single object, one at a time is still progress.
         usual = max(1, int((BATCH_SECONDS - REQUEST) / self._cost.get((model, verb), UNKNOWN)))
         return min(self.most, usual, in_time)

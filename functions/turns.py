@@ -55,12 +55,14 @@ class Turns:
         flying: Collection[Sequence[Operation]],
         waits: Callable[[Operation], bool],
         fits: Callable[[Operation], int],
+        *,
+        eager: bool = False,
     ) -> list[Operation]:
         """The next batch, out of the queue; empty when all that is left has to wait for those that are `flying`.
 
         `waits` tells whether something that an operation needs may still come, `fits` how many of its kind are a
         batch (0: there is no time for one). A batch that could be larger waits while NetBox is busy: that saves
-        requests, and costs no time.
+        requests, and costs no time. Not so the `eager`, when something on its way is not to be waited for.
         """
         while self._stretches and not (flying or any(self._parts) or any(self._stretches[0])):
             self._stretches.popleft()
@@ -77,7 +79,8 @@ class Turns:
                 # What still waits now, waits for ever: whoever sends it will see what is missing.
                 if not ready and first:
                     ready = wave[:share]
-                if ready and (len(ready) == share or not flying or (len(flying) < BUSY and _worth(ready, wave, size))):
+                whole = len(ready) == share or not flying or eager
+                if ready and (whole or (len(flying) < BUSY and _worth(ready, wave, size))):
                     taken = {id(op) for op in ready}
                     wave[:] = [op for op in wave if id(op) not in taken]
                     return ready

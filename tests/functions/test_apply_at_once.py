@@ -198,7 +198,7 @@ def test_a_request_that_hangs_keeps_none_of_the_others_and_is_told_at_the_deadli
     ready: ServedNetBox, deliver: bool
 ) -> None:
     with proxied(ready.url) as proxy:
-        done, plan = applied(ready, proxy.url, 14.0, trouble(proxy, hostile.silent, deliver=deliver))
+        done, plan = applied(ready, proxy.url, 30.0, trouble(proxy, hostile.silent, deliver=deliver))
         assert (done.cut, done.stopped, done.refused) == (True, None, [])
         # The others went on: all ports but those of the one that hangs, and the cables that need none of these.
         assert done.created["interface"] == 40

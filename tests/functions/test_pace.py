@@ -20,7 +20,7 @@ LEVELS = st.integers(1, 6)
 def test_the_last_batch_ends_before_the_deadline_on_a_netbox_up_to_twice_as_slow_as_guessed(
     left: float, sends: list[tuple[tuple[str, str], int, float]], speed: float, workers: int
 ) -> None:
-    pace = Pace()
+    pace, known = Pace(), set[tuple[str, str]]()
     for (model, verb), at_once, noise in sends:
         if not (size := pace.fits(model, verb, left, at_once)):
             continue
@@ -28,7 +28,12 @@ def test_the_last_batch_ends_before_the_deadline_on_a_netbox_up_to_twice_as_slow
         seconds = REQUEST * min(1.0, speed) + size * FIRST_GUESS[model, verb] * speed * max(1.0, at_once / workers)
         seconds *= noise
         left -= seconds
-        assert left >= 0
+        # A single object may be tried where it is not known yet that there is no time for it: else no run ever did.
+        if left < 0:
+            assert size == 1
+            assert (model, verb) not in known
+            return
+        known.add((model, verb))
         pace.learn(model, verb, size, seconds, beside=at_once)
 
 
@@ -49,6 +54,11 @@ def test_more_at_once_never_makes_a_batch_larger_and_never_a_prediction_shorter(
     pace.learn(*kind, 20, 3.0)
     assert pace.fits(*kind, left, at_once + 1) <= pace.fits(*kind, left, at_once)
     assert pace.predict(*kind, 20, at_once + 1) >= pace.predict(*kind, 20, at_once)
+
+
+def test_a_single_object_is_always_tried_where_it_is_likely_to_be_done_in_time() -> None:
+    assert Pace().fits("cable", "create", 0.7) == 1
+    assert Pace().fits("cable", "create", 0.5) == 0
 
 
 def test_of_a_kind_that_was_never_sent_less_goes_before_the_deadline() -> None:
