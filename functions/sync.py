@@ -220,7 +220,8 @@ class Run:
     def remember(self, netbox: NetBox, fabric: Fabric, actual: Actual, applied: Applied) -> None:
         """Keep what was confirmed for the next run; a memory that could not be written costs that run its time."""
         facts, lease = self.facts, self.lease
-        holder = actual.ids.get(Ref("vrf", underlay_key(fabric.name)))
+        found = actual.ids.get(Ref("vrf", underlay_key(fabric.name)))
+        holder = self._known.holder["id"] if self._known else found
         if judge(facts)[0] not in (Result.SUCCEEDED, Result.CONTINUED) or holder is None or self._mark is None:
             return
         if (
