@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.stage import FABRIC, Stage, staged
 from functions import registry
-from functions.fields import APPLIED, KEY, NAME
+from functions.fields import APPLIED, KEY, MEMORY, NAME
 from functions.kinds import BY_NAME
 from functions.observe import trimmed
 from functions.outcome import Result
@@ -35,7 +35,7 @@ OWNED = tuple(name for name, model in MODELS.items() if not (model.shared or mod
 AT_ONCE: Mapping[str, Any] = {"fabric_delete_policy": "delete", "fabric_grace_runs": 0, "fabric_grace_hours": 0}
 """The settings of a fabric whose gone objects go in the run after the one that marks them."""
 
-_ELSEWHERE = frozenset({"id", "url", "display_url", "object_id", "created", "last_updated", APPLIED})
+_ELSEWHERE = frozenset({"id", "url", "display_url", "object_id", "created", "last_updated", APPLIED, MEMORY})
 """What is another in every database: numbers, pages, times, and the notes that are made of numbers."""
 
 
