@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
 from functions.actual import Actual, Existing, existing_of
+from functions.applied import Applied, Refused
 from functions.compare import differences, merged_tags
 from functions.drift import applied
-from functions.errors import Problem, Side, SyncStopped, problem_of
+from functions.errors import Side, SyncStopped, problem_of
 from functions.fields import APPLIED
 from functions.flights import Flights, Landed
 from functions.operations import Operation, fields_of, is_extra, needs, verb_of
@@ -39,42 +39,6 @@ GRACE: Final = 0.5
 
 HUNG: Final = 2 * BATCH_SECONDS
 """Seconds after which nothing waits any more for a request that is on its way, but for what refers to its rows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """One object that NetBox would not take, and what it said."""
-
-    model: str
-    key: str
-    text: str
-
-
-@dataclass(slots=True)
-class Applied:
-    """What NetBox confirmed, object by object.
-
-    `settled` are the operations that need not be sent again. `unconfirmed` objects were sent in a request that got no
-    answer; `left` were not sent. `stopped` is what ended the work before its time, or None; `cut` is True when the
-    deadline did.
-    """
-
-    created: Counter[str] = field(default_factory=Counter)
-    updated: Counter[str] = field(default_factory=Counter)
-    marked: Counter[str] = field(default_factory=Counter)
-    deleted: Counter[str] = field(default_factory=Counter)
-    refused: list[Refused] = field(default_factory=list)
-    settled: list[Operation] = field(default_factory=list)
-    unconfirmed: int = 0
-    left: int = 0
-    requests: int = 0
-    stopped: Problem | None = None
-    cut: bool = False
-
-    @property
-    def written(self) -> int:
-        """How many objects NetBox confirmed as written."""
-        return sum(counts.total() for counts in (self.created, self.updated, self.marked, self.deleted))
 
 
 @dataclass(slots=True)

@@ -51,11 +51,12 @@ class Entry:
     @property
     def _is_memory(self) -> bool:
         """Whether it wrote a fabric's memory and nothing else: that is read, and doubted, by every run."""
+        customs = [_mapping(data.get("custom_fields")) for data in (self.before, self.after)]
         before, after = (
-            {**data, "custom_fields": {**_mapping(data.get("custom_fields")), MEMORY: None}}
-            for data in (self.before, self.after)
+            {**data, "custom_fields": {**custom, MEMORY: None}}
+            for data, custom in zip((self.before, self.after), customs, strict=True)
         )
-        return self.action == "update" and bool(self.before) and before == after
+        return self.action == "update" and before == after and customs[0].get(MEMORY) != customs[1].get(MEMORY)
 
     @property
     def _of_all(self) -> bool:

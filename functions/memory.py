@@ -11,17 +11,20 @@ import base64
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from functions.actual import Actual
 from functions.compare import kind_of
-from functions.fields import FULL_HOURS
+from functions.fabric import DeletePolicy
+from functions.fields import FULL_HOURS, HOLD_TAG, STALE_TAG
+from functions.guard import since_of
 from functions.outcome import Result
-from functions.plan import Create, Plan, Update
+from functions.plan import Create, Plan, Stale, Update
 from functions.records import MODELS, Record, Ref
 from functions.rows import references
 from functions.standing import Standing, moment
@@ -64,7 +67,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """All that is remembered of a fabric. `stale` counts the objects that are marked as gone from it.
+    """All that is remembered of a fabric. `stale` are the units of objects that are marked as gone, and their models.
 
     `lease` is the number of the lease under which it was written.
     `mapping` and `settings` are digests of what made records of the fabric: under others the memory says nothing.
@@ -76,7 +79,7 @@ class Memory:
     verified_at: datetime
     mark: Mark
     units: Mapping[str, Unit] = field(default_factory=dict)
-    stale: int = 0
+    stale: Mapping[str, frozenset[str]] = field(default_factory=dict)
     lease: int = 0
 
     def as_json(self) -> dict[str, Any]:
@@ -89,9 +92,9 @@ class Memory:
             "top": self.mark.top,
             "at": self.mark.at.isoformat(),
             "ask": list(self.mark.ask),
-            "stale": self.stale,
+            "stale": _packed(_lines(self.stale)),
             "lease": self.lease,
-            "units": _packed("\n".join(f"{name}\t{_models(self.units[name].models)}" for name in names).encode()),
+            "units": _packed(_lines({name: self.units[name].models for name in names})),
             "digests": base64.b64encode(b"".join(self.units[name].digest for name in names)).decode(),
         }
         return {**told, "sum": _sum(told)}
@@ -102,19 +105,14 @@ def memory_of(value: Any) -> Memory | None:
     try:
         if value["sum"] != _sum({name: inner for name, inner in value.items() if name != "sum"}):
             return None
-        lines = _unpacked(value["units"]).decode().split("\n")
-        digests = base64.b64decode(value["digests"], validate=True)
-        pairs = [line.rsplit("\t", 1) for line in lines if line]
-        if len(digests) != _DIGEST * len(pairs):
+        models, digests = _named(value["units"]), base64.b64decode(value["digests"], validate=True)
+        if len(digests) != _DIGEST * len(models):
             return None
         at, verified_at = moment(value["at"]), moment(value["verified_at"])
         if at is None or verified_at is None:
             return None
         units = {
-            name: Unit(
-                digests[_DIGEST * n : _DIGEST * (n + 1)], frozenset(_OWNED[int(i)] for i in some.split(",") if i)
-            )
-            for n, (name, some) in enumerate(pairs)
+            name: Unit(digests[_DIGEST * n : _DIGEST * (n + 1)], some) for n, (name, some) in enumerate(models.items())
         }
         mark = Mark(int(value["top"]), at, tuple(int(id_) for id_ in value["ask"]))
         return Memory(
@@ -123,15 +121,22 @@ def memory_of(value: Any) -> Memory | None:
             verified_at=verified_at,
             mark=mark,
             units=units,
-            stale=int(value["stale"]),
+            stale=_named(value["stale"]),
             lease=int(value["lease"]),
         )
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, zlib.error):
         return None
 
 
-def _models(models: Iterable[str]) -> str:
-    return ",".join(str(_OWNED.index(name)) for name in sorted(models))
+def _lines(units: Mapping[str, Iterable[str]]) -> bytes:
+    """Units and their models in text: a line for each, the models by their numbers."""
+    numbers = {name: ",".join(str(_OWNED.index(model)) for model in sorted(some)) for name, some in units.items()}
+    return "\n".join(f"{name}\t{some}" for name, some in numbers.items()).encode()
+
+
+def _named(packed: str) -> dict[str, frozenset[str]]:
+    pairs = [line.rsplit("\t", 1) for line in _unpacked(packed).decode().split("\n") if line]
+    return {name: frozenset(_OWNED[int(number)] for number in some.split(",") if number) for name, some in pairs}
 
 
 def _packed(raw: bytes) -> str:
@@ -232,12 +237,15 @@ def against(memory: Memory, standing: Standing, settings: str, hours: int, fabri
     return None
 
 
-def too_much(plan: Plan, among: frozenset[str], records: Iterable[Record], before: Memory) -> str | None:
+def too_much(
+    plan: Plan, actual: Actual, among: Collection[str], records: Iterable[Record], policy: DeletePolicy
+) -> str | None:
     """Why a plan that was made of the units `among` alone will not do; None when a full one would be the same.
 
-    What decides on deletes, or finds an object under another key, needs to see all that NetBox holds of the fabric.
+    What is to be marked, or may be deleted, is decided by all that NetBox holds of the fabric. What is marked already
+    stays as it is, under the policy `mark`.
     """
-    if plan.stale or before.stale:
+    if plan.stale and (policy is not DeletePolicy.MARK or not all(_waits(s, actual) for s in plan.stale)):
         return "something is gone from the fabric"
     new = {Ref(op.model, op.key) for op in plan.creates if not MODELS[op.model].shared}
     if new and any(
@@ -249,6 +257,11 @@ def too_much(plan: Plan, among: frozenset[str], records: Iterable[Record], befor
     ):
         return "an address moves to another port"
     return None
+
+
+def _waits(stale: Stale, actual: Actual) -> bool:
+    existing = actual.owned[stale.model][stale.key]
+    return since_of(existing.custom) is not None and STALE_TAG in existing.tags and HOLD_TAG not in existing.tags
 
 
 def confirmed(records: Iterable[Record], left: Plan) -> dict[str, Unit]:

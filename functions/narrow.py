@@ -81,14 +81,15 @@ def to_look_at(known: Recollection, translation: Translation, fabric: Fabric) ->
     if touched.all_of_it:
         return None
     before, now = known.memory.units, units_of(records)
-    names = touched.units.keys() | differing(before, now, translation.unseen)
+    names, marked = touched.units.keys() | differing(before, now, translation.unseen), known.memory.stale
+    if names:
+        names |= marked.keys()  # what is marked as gone may come back, under another key too
     if len(names) > MOST_UNITS:
         return None
-    nothing: frozenset[str] = frozenset()
-    return {
-        name: touched.units.get(name, nothing).union(*(side[name].models for side in (before, now) if name in side))
-        for name in names
+    units = {
+        name: frozenset[str]().union(*(side[name].models for side in (before, now) if name in side)) for name in names
     }
+    return {name: some.union(*(side.get(name, ()) for side in (touched.units, marked))) for name, some in units.items()}
 
 
 def unmoved(translation: Translation) -> Plan:
@@ -107,10 +108,10 @@ def plan_of(
     order = {(record.model, record.key): at for at, record in enumerate(translation.records)}
     records.sort(key=lambda record: order[record.model, record.key])
     plan = compare_and_adopt(netbox, records, translation, actual, fabric)
-    if too_much(plan, frozenset(units), translation.records, known.memory):
+    if too_much(plan, actual, units, translation.records, fabric.deletion.policy):
         return None
     rest = Counter(r.model for r in translation.records if unit_of(r.model, r.key) not in units)
-    return actual, replace(plan, unchanged=Counter(plan.unchanged) + rest)
+    return actual, replace(plan, waiting=plan.stale, unchanged=Counter(plan.unchanged) + rest)
 
 
 def remember(
@@ -130,7 +131,10 @@ def remember(
     after = recall.accounted(found, fabric.name, found_by_key(records)) if found is not None else None
     if after is None or len(units_of(records)) - len(units) > MOST_UNITS:
         return False
-    stale = len(left.stale)
+    stale: dict[str, frozenset[str]] = {}
+    for one in left.stale:
+        name = unit_of(one.model, one.key)
+        stale[name] = stale.get(name, frozenset()) | {one.model}
     memory = Memory(mapping_version(), config_digest(cluster), verified_at, after, units, stale, lease)
     recall.keep(netbox, holder, memory)
     return True

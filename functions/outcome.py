@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from functions.agreed import rest
-from functions.apply import Applied, Refused
+from functions.applied import Applied, Refused
 from functions.errors import Code, Problem
 from functions.fields import RELEASE
 from functions.plan import Hold, Plan

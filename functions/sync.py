@@ -15,7 +15,8 @@ from functions.actual import Actual
 from functions.admit import Refusal, Skip, admit
 from functions.adopt import compare_and_adopt
 from functions.agreed import rest
-from functions.apply import Applied, Applier
+from functions.applied import Applied
+from functions.apply import Applier
 from functions.ending import outcome_of
 from functions.errors import Code, Problem, Side, SyncStopped, problem_of
 from functions.events import SyncRequest
@@ -226,7 +227,8 @@ class Run:
     def remember(self, netbox: NetBox, fabric: Fabric, actual: Actual, applied: Applied) -> None:
         """Keep what was confirmed for the next run; a memory that could not be written costs that run its time."""
         facts, lease = self.facts, self.lease
-        holder = actual.ids.get(Ref("vrf", underlay_key(fabric.name)))
+        found = actual.ids.get(Ref("vrf", underlay_key(fabric.name)))
+        holder = self._known.holder["id"] if self._known else found
         if judge(facts)[0] not in (Result.SUCCEEDED, Result.CONTINUED) or holder is None or self._mark is None:
             return
         if lease is None or lease.mine is None or self.verified_at is None:
@@ -303,15 +305,7 @@ class Run:
         self._know(problem=problem, timed_out=progress)
 
 
-EXPECTED = (
-    DeadlineExceeded,
-    KubeconfigError,
-    KubernetesError,
-    NetBoxError,
-    SecretError,
-    SyncStopped,
-    TransportError,
-)
+EXPECTED = (DeadlineExceeded, KubeconfigError, KubernetesError, NetBoxError, SecretError, SyncStopped, TransportError)
 """What the doors and steps raise; anything else is a fault of ours, and is reported as such."""
 
 

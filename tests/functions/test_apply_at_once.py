@@ -11,7 +11,8 @@ import pytest
 from bench.churn import OWNED, content
 from functions import registry
 from functions.actual import Actual
-from functions.apply import Applied, Applier
+from functions.applied import Applied
+from functions.apply import Applier
 from functions.compare import compare
 from functions.errors import Code, Problem, SyncStopped
 from functions.events import SyncRequest

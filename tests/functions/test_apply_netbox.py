@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from functions.apply import Applied, Applier
+from functions.applied import Applied
+from functions.apply import Applier
 from functions.compare import compare
 from functions.fabric import Fabric
 from functions.records import MODELS, Record, Ref

@@ -12,6 +12,7 @@ import pytest
 
 from bench.churn import differences
 from functions import memory as memory_room
+from functions import narrow as narrow_room
 from functions import recall
 from functions.fields import MEMORY
 from functions.memory import memory_of
@@ -111,8 +112,16 @@ def untagged(told: Story) -> None:
     told.netbox.update("dcim/devices", [{"id": row["id"], "tags": []}])
 
 
-def vlan_deleted(told: Story) -> None:
-    delete(told, "ipam/vlans", one(told, "ipam/vlans")["id"])
+def prefix_deleted(told: Story) -> None:
+    delete(told, "ipam/prefixes", one(told, "ipam/prefixes", prefix="10.0.1.0/24")["id"])
+
+
+def port_deleted(told: Story) -> None:
+    delete(told, "dcim/interfaces", one(told, "dcim/interfaces", name="E1/4")["id"])
+
+
+def device_deleted(told: Story) -> None:
+    delete(told, "dcim/devices", one(told, "dcim/devices", name="leaf-1")["id"])
 
 
 def cable_deleted(told: Story) -> None:
@@ -126,13 +135,8 @@ def cable_moved(told: Story) -> None:
     told.netbox.update("dcim/cables", [{"id": row["id"], "b_terminations": end}])
 
 
-def disowned(told: Story) -> None:
-    row = one(told, "ipam/vlans")
-    told.netbox.update("ipam/vlans", [{"id": row["id"], "custom_fields": {"fabric_name": None}}])
-
-
 def renumbered(told: Story) -> None:
-    told.netbox.update("ipam/vlans", [{"id": one(told, "ipam/vlans")["id"], "vid": 77}])
+    told.netbox.update("ipam/vlans", [{"id": one(told, "ipam/vlans")["id"], "vid": 1500}])
 
 
 def context_edited(told: Story) -> None:
@@ -147,10 +151,11 @@ def underlay_renamed(told: Story) -> None:
 EDITS = [
     edited,
     untagged,
-    vlan_deleted,
+    prefix_deleted,
+    port_deleted,
+    device_deleted,
     cable_deleted,
     cable_moved,
-    disowned,
     renumbered,
     context_edited,
     underlay_renamed,
@@ -210,7 +215,7 @@ def test_another_fabrics_sync_is_no_reason_to_look(ready: ServedNetBox, tmp_path
 
 
 def without_sum(value: dict[str, Any]) -> Any:
-    return {**value, "stale": 3}
+    return {**value, "lease": 3}
 
 
 def shorter(value: dict[str, Any]) -> Any:
@@ -222,8 +227,10 @@ def shorter(value: dict[str, Any]) -> Any:
     [lambda _: None, lambda _: "nonsense", lambda _: [], without_sum, shorter],
     ids=["emptied", "text", "list", "edited", "cut"],
 )
-def test_a_memory_that_somebody_touched_is_as_none(ready: ServedNetBox, tmp_path: Path, harm: Any) -> None:
-    with small(ready, tmp_path, "harmed") as told:
+def test_a_memory_that_somebody_touched_is_as_none(
+    ready: ServedNetBox, tmp_path: Path, harm: Any, request: pytest.FixtureRequest
+) -> None:
+    with small(ready, tmp_path, f"harm-{request.node.callspec.id}") as told:
         keep(told, harm(kept(told)))
         assert (again := told.sync()).verified is Verified.FULL
         assert again.result is Result.SUCCEEDED
@@ -235,7 +242,8 @@ def test_an_update_of_the_mapping_a_changed_setting_and_a_force_compare_everythi
 ) -> None:
     with small(ready, tmp_path, "updated") as told:
         assert told.sync().verified is Verified.CHANGES
-        monkeypatch.setattr(memory_room, "mapping_version", lambda: "another")
+        for room in (memory_room, narrow_room):
+            monkeypatch.setattr(room, "mapping_version", lambda: "another")
         assert told.sync().verified is Verified.FULL
         monkeypatch.undo()
         assert told.sync().verified is Verified.FULL
@@ -258,8 +266,8 @@ def test_a_pruned_log_and_what_comes_past_it_end_with_a_full_comparison(
         del gone["sum"]
         keep(told, {**gone, "sum": memory_room._sum(gone)})
         assert told.sync().verified is Verified.FULL
-        row = one(told, "dcim/devices")
-        told.netbox.update("dcim/devices", [{"id": row["id"], "serial": "past the log"}])
+        row = one(told, "dcim/interfaces", name="E1/4")
+        told.netbox.update("dcim/interfaces", [{"id": row["id"], "description": "past the log"}])
         top = told.netbox.page(recall.LOG, {"ordering": "-id"}, ("time",), 1)[0][0]["id"]
         past = {**kept(told), "top": top}
         del past["sum"]

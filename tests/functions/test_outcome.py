@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.apply import Applied, Refused
+from functions.applied import Applied, Refused
 from functions.errors import Code, Problem
 from functions.outcome import MOST_REASONS, Facts, Outcome, Result, judge, kinds_of, objects_of
 from functions.plan import Create, Plan, Stale, Update

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from functions.apply import Applied, Applier
+from functions.applied import Applied
+from functions.apply import Applier
 from functions.compare import compare
 from functions.fabric import Fabric
 from functions.records import MODELS, Ref
