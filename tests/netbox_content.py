@@ -7,6 +7,7 @@ from typing import Any
 from functions import registry
 from functions.bootstrap import bootstrap
 from functions.fabric import Fabric
+from functions.fields import MEMORY
 from infra.deadline import Deadline
 from infra.netbox import NetBox, Row
 from tests.netbox_fixtures import ServedNetBox
@@ -55,9 +56,24 @@ def named(netbox: NetBox, path: str, name: str, slug: str, **fields: Any) -> Row
 
 
 def changes(netbox: NetBox) -> int:
-    """How many rows NetBox's own change log has, but for what is recorded of the runs themselves on their clusters."""
-    rows = netbox.read("core/object-changes", fields=("changed_object_type",))
-    return sum(row["changed_object_type"] != "virtualization.cluster" for row in rows)
+    """How many rows NetBox's own change log has, but for what runs record of themselves.
+
+    That is what stands on their clusters, and what is remembered with a fabric's underlay.
+    """
+    fields = ("changed_object_type", "action", "prechange_data", "postchange_data")
+    rows = netbox.read("core/object-changes", fields=fields)
+    return sum(not (row["changed_object_type"] == "virtualization.cluster" or _of_memory(row)) for row in rows)
+
+
+def _of_memory(row: Row) -> bool:
+    """Whether a change wrote a fabric's memory and nothing else."""
+    if row["changed_object_type"] != "ipam.vrf" or not (row["prechange_data"] and row["postchange_data"]):
+        return False
+    before, after = (
+        {**data, "last_updated": None, "custom_fields": {**data["custom_fields"], MEMORY: None}}
+        for data in (row["prechange_data"], row["postchange_data"])
+    )
+    return bool(before == after)
 
 
 def changes_of_clusters(netbox: NetBox) -> int:
