@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from functions import registry
 from functions.bootstrap import bootstrap
 from functions.events import SyncRequest
 from functions.outcome import Outcome
+from functions.pace import Pace
+from functions.records import MODELS
 from functions.sync import Run, sync
 from infra.deadline import Deadline
 from infra.netbox import NetBox, Row
@@ -26,14 +29,17 @@ FABRIC = "bench"
 
 @dataclass(slots=True)
 class Sent:
-    """One bulk request as it was sent, and the seconds NetBox took."""
+    """One bulk request as it was sent, the ids in its answer, and the seconds NetBox took.
+
+    `fitting` is how many rows would have been a whole batch at that moment.
+    """
 
     verb: str
     path: str
     rows: list[Row]
     seconds: float
     ids: list[int]
-    started: float
+    fitting: int
 
 
 @dataclass(slots=True)
@@ -41,21 +47,32 @@ class Recorder:
     """Notes every bulk write of a `NetBox`, so that the same rows can be sent again by a bare loop."""
 
     sent: list[Sent] = field(default_factory=list)
+    _fitting: dict[tuple[str, str], int] = field(default_factory=dict)
 
-    def watch(self, netbox: NetBox) -> None:
-        """Note what `netbox` writes from now on."""
+    @contextmanager
+    def watching(self, netbox: NetBox) -> Iterator[None]:
+        """Note what `netbox` writes meanwhile, and how large its batches may be."""
         for verb in ("create", "update"):
             self._wrap(netbox, verb)
+        fits = Pace.fits
+
+        def noted(pace: Pace, model: str, verb: str, *args: Any) -> int:
+            size = fits(pace, model, verb, *args)
+            self._fitting[verb, MODELS[model].path] = size
+            return size
+
+        with patch.object(Pace, "fits", noted):
+            yield
 
     def _wrap(self, netbox: NetBox, verb: str) -> None:
         write = getattr(netbox, verb)
 
         def noted(path: str, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
-            started = time.monotonic()
+            started, fitting = time.monotonic(), self._fitting.get((verb, path), len(rows))
             answer: list[Row] = write(path, rows)
             seconds = time.monotonic() - started
             ids = [row["id"] for row in answer]
-            self.sent.append(Sent(verb, path, [dict(row) for row in rows], seconds, ids, started))
+            self.sent.append(Sent(verb, path, [dict(row) for row in rows], seconds, ids, max(fitting, len(rows))))
             return answer
 
         setattr(netbox, verb, noted)
@@ -89,9 +106,8 @@ class Stage:
         with self.netbox(seconds, reserve=min(3.0, seconds / 10)) as netbox:
             request = SyncRequest(FABRIC, id_ := str(uuid.uuid4()), id_, "bench")
             run = Run(request, DirectorySecrets(self.secrets, "fabric-"), netbox.deadline)
-            if recorder is not None:
-                recorder.watch(netbox)
-            outcome = sync(run, netbox)
+            with recorder.watching(netbox) if recorder is not None else nullcontext():
+                outcome = sync(run, netbox)
         return outcome, time.monotonic() - started
 
 
