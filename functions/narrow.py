@@ -114,30 +114,37 @@ def plan_of(
     return actual, replace(plan, waiting=plan.stale, unchanged=Counter(plan.unchanged) + rest)
 
 
-def remember(
-    netbox: NetBox,
-    fabric: Fabric,
-    cluster: Row,
-    records: Collection[Record],
-    holder: int,
-    left: Plan,
-    mark: Mark,
-    verified_at: datetime,
-    lease: int,
-) -> bool:
-    """Write what was confirmed to NetBox, once nothing but `left` is left to write; whether it was worth it."""
-    units = confirmed(records, left)
-    found = recall.since(netbox, mark, netbox.writes)
-    after = recall.accounted(found, fabric.name, found_by_key(records)) if found is not None else None
-    if after is None or len(units_of(records)) - len(units) > MOST_UNITS:
-        return False
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """What a run confirmed: of its `records` all but what is `left` of its plan, by what the log had up to `mark`.
+
+    `lease` is the number of the run's lease; `verified_at` is when the last comparison of everything began.
+    """
+
+    records: Collection[Record]
+    left: Plan
+    mark: Mark
+    verified_at: datetime
+    lease: int
+
+
+def remember(netbox: NetBox, fabric: Fabric, cluster: Row, holder: int, found: Confirmed) -> None:
+    """Write to the `holder` (a VRF's id) what was confirmed, where the next run can use it; raises as the door does."""
     stale: dict[str, frozenset[str]] = {}
-    for one in left.stale:
+    for one in found.left.stale:
         name = unit_of(one.model, one.key)
         stale[name] = stale.get(name, frozenset()) | {one.model}
-    memory = Memory(mapping_version(), config_digest(cluster), verified_at, after, units, stale, lease)
-    recall.keep(netbox, holder, memory)
-    return True
+    units = confirmed(found.records, found.left)
+    if stale and fabric.deletion.policy is DeletePolicy.DELETE:
+        return  # every run compares everything until they are gone
+    if len(units_of(found.records)) - len(units) > MOST_UNITS:
+        return
+    since = recall.since(netbox, found.mark, netbox.writes)
+    after = recall.accounted(since, fabric.name, found_by_key(found.records)) if since is not None else None
+    if after is not None:
+        settings = config_digest(cluster)
+        memory = Memory(mapping_version(), settings, found.verified_at, after, units, stale, found.lease)
+        recall.keep(netbox, holder, memory)
 
 
 def move_mark(netbox: NetBox, known: Recollection) -> None:

@@ -24,7 +24,17 @@ from functions.fields import STALE_TAG
 from functions.guard import Source, permit
 from functions.lease import FabricLease, LeaseHeldError, lost
 from functions.memory import Mark
-from functions.narrow import Recollection, Units, move_mark, plan_of, recollect, remember, to_look_at, unmoved
+from functions.narrow import (
+    Confirmed,
+    Recollection,
+    Units,
+    move_mark,
+    plan_of,
+    recollect,
+    remember,
+    to_look_at,
+    unmoved,
+)
 from functions.observe import observe
 from functions.outcome import Facts, Outcome, Result, Verified, gaps, judge
 from functions.pace import Pace
@@ -220,8 +230,8 @@ class Run:
     def remember(self, netbox: NetBox, fabric: Fabric, actual: Actual, applied: Applied) -> None:
         """Keep what was confirmed for the next run; a memory that could not be written costs that run its time."""
         facts, lease = self.facts, self.lease
-        found = actual.ids.get(Ref("vrf", underlay_key(fabric.name)))
-        holder = self._known.holder["id"] if self._known else found
+        holder = actual.ids.get(Ref("vrf", underlay_key(fabric.name)))
+        holder = self._known.holder["id"] if self._known else holder
         if judge(facts)[0] not in (Result.SUCCEEDED, Result.CONTINUED) or holder is None or self._mark is None:
             return
         if (
@@ -234,18 +244,9 @@ class Run:
             return
         left, reporting = rest(facts.plan, applied.settled), self.deadline.reporting()
         netbox.deadline = reporting.within(max(self.deadline.left(), reporting.left() * MEMORY_SHARE))
+        found = Confirmed(facts.translation.records, left, self._mark, self.verified_at, lease.mine.number)
         try:
-            remember(
-                netbox,
-                fabric,
-                lease.row,
-                facts.translation.records,
-                holder,
-                left,
-                self._mark,
-                self.verified_at,
-                lease.mine.number,
-            )
+            remember(netbox, fabric, lease.row, holder, found)
         except (DeadlineExceeded, NetBoxError, TransportError) as failed:
             log.warning("what was confirmed of %s could not be remembered: %s", fabric.name, failed)
         finally:

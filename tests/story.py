@@ -11,6 +11,7 @@ from typing import Any
 
 from functions import registry
 from functions.events import SyncRequest
+from functions.fields import MEMORY
 from functions.outcome import Outcome, Result
 from functions.sync import Run, sync
 from infra.deadline import Deadline
@@ -66,11 +67,12 @@ class Story:
         return self.netbox.read(path, {"cf_fabric_name": self.name})
 
     def held(self) -> dict[tuple[str, int], tuple[Any, ...]]:
-        """All that NetBox holds of the fabric, but for the times of changes."""
+        """All that NetBox holds of the fabric, but for the times of changes and what is remembered of it."""
         found = {}
         for path in ("dcim/devices", "dcim/interfaces", "dcim/cables", "ipam/vrfs", "ipam/prefixes", "ipam/vlans"):
             for row in self.owned(path):
                 plain = {name: value for name, value in row.items() if name not in ("last_updated", "cluster")}
+                plain["custom_fields"] = {**row["custom_fields"], MEMORY: None}
                 found[path, row["id"]] = tuple(sorted((name, repr(value)) for name, value in plain.items()))
         return found
 

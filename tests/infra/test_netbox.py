@@ -92,7 +92,7 @@ def test_the_status_names_the_version(filled: ServedNetBox) -> None:
 
 def test_a_reader_has_no_way_to_write() -> None:
     public = {name for name in dir(NetBoxReader) if not name.startswith("_")}
-    assert public == {"close", "count", "deadline", "read", "status"}
+    assert public == {"close", "count", "deadline", "page", "read", "status"}
     assert {"create", "update", "delete"} <= set(dir(NetBox))
 
 
