@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -58,7 +59,8 @@ def first_load(served: ServedNetBox, secrets: DirectorySecrets, parallel: int) -
     """What a first load with so many requests at once leaves; that nothing is there twice is looked at, too."""
     deadline = Deadline.after(240.0, reserve=3.0)
     with NetBox(served.url, served.token_v2, deadline) as netbox:
-        outcome = sync(Run(SyncRequest("lab", "1", "1"), secrets, deadline, batch=20, parallel=parallel), netbox)
+        request = SyncRequest("lab", id_ := str(uuid.uuid4()), id_, trigger="manual")
+        outcome = sync(Run(request, secrets, deadline, batch=20, parallel=parallel), netbox)
         assert (outcome.result, outcome.reasons, outcome.problem) == (Result.SUCCEEDED, (), None)
         for model in OWNED:
             keys = Counter(row["custom_fields"][KEY] for row in netbox.read(MODELS[model].path, {f"cf_{NAME}": "lab"}))
