@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from functions.ending import outcome_of
 from functions.errors import Code, Problem
@@ -40,8 +41,9 @@ def told_for(
     deadline: Deadline,
     started_at: datetime,
     reported: float,
-) -> Outcome:
-    """The outcome of a run that died as `ended` says, recorded on the fabric's cluster within `reported` seconds.
+) -> tuple[Outcome, Mapping[str, Any]]:
+    """The outcome of a run that died as `ended` says, recorded on the fabric's cluster within `reported` seconds; and
+    what else is to be told.
 
     Its lease is let go if it still holds it. Where NetBox cannot be asked, the lease ends by itself.
     """
@@ -57,8 +59,7 @@ def told_for(
             finally:
                 if run.row is not None:
                     run.lease_of(netbox).adopt()
-            outcome = outcome_of(run, started_at, 0)
-            return settle(run, netbox, outcome)
+            return settle(run, netbox, outcome_of(run, started_at, 0)), run.announcements
     except EXPECTED as failed:
         log.warning("the end of a run of %s could not be recorded: %s", request.fabric, failed)
-    return outcome_of(run, started_at, 0)
+    return outcome_of(run, started_at, 0), {}

@@ -132,21 +132,20 @@ class SyncService:
         if ended.result is not None:
             return ended.result
         log.error("the run's process left no outcome: %s", ended.text, extra=fields(end=ended.end, trace=ended.trace))
-        return {
-            "outcome": self._speak_for(ended, request, run_id, deadline, started_at),
-            "running": False,
-            "announcements": {},
-        }
+        outcome, announcements = self._speak_for(ended, request, run_id, deadline, started_at)
+        return {"outcome": outcome, "running": False, "announcements": announcements}
 
     def _speak_for(
         self, ended: Ended, request: SyncRequest, run_id: str, deadline: Deadline, started_at: datetime
-    ) -> Mapping[str, Any]:
+    ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         from functions.aftermath import told_for
 
         reporting = deadline.reporting()
         seconds = max(0.05, reporting.left() * RECORD_SHARE)
-        outcome = told_for(ended, request, run_id, self.settings, self.secrets, reporting, started_at, seconds)
-        return outcome.as_dict()
+        outcome, announcements = told_for(
+            ended, request, run_id, self.settings, self.secrets, reporting, started_at, seconds
+        )
+        return outcome.as_dict(), announcements
 
     def _tell_started(self, request: SyncRequest, started_at: datetime, deadline: Deadline) -> None:
         message = started_message(request, started_at, deadline.length)

@@ -17,7 +17,7 @@ from functions.lease import FabricLease
 from functions.outcome import Outcome, Result
 from functions.putback import MOST_OBJECTS
 from functions.retrying import after
-from functions.standing import RECORD_EVERY, Chain, Standing, fields_of, remembered
+from functions.standing import RECORD_EVERY, Chain, Lease, Standing, fields_of, remembered
 from functions.status import Facts, connection_after, status
 from infra.deadline import Deadline, DeadlineExceeded
 from infra.netbox import NetBoxError
@@ -44,12 +44,12 @@ def worth_recording(before: Standing, outcome: Outcome) -> bool:
 
 
 def settled(before: Standing, request: SyncRequest, outcome: Outcome, stalled: bool, config: str) -> Standing:
-    """Pure: what is recorded of a fabric once a run has ended with `outcome`.
+    """Pure: what is recorded of a fabric once a run has ended with `outcome`; it holds no lease any more.
 
     `stalled`: there was something to write, and no write was confirmed in time. A run that was skipped is not recorded;
     of one whose plan had moved only that it ended, for it says nothing of the fabric.
     """
-    after_it = remembered(before, outcome, request.requested_by)
+    after_it = remembered(unheld(before), outcome, request.requested_by)
     if outcome.problem is not None and outcome.problem.code is Code.PLAN_MOVED:
         return after_it
     ended, result, problem = outcome.finished_at, outcome.result, outcome.problem
@@ -69,6 +69,11 @@ def settled(before: Standing, request: SyncRequest, outcome: Outcome, stalled: b
         connection=connection_after(before.connection, answered, problem.code if problem else None).value,
         last_run=run_facts(outcome),
     )
+
+
+def unheld(standing: Standing) -> Standing:
+    """The standing without a holder of its lease."""
+    return replace(standing, lease=Lease(standing.lease.number))
 
 
 def announcements(before: Standing, after: Standing, outcome: Outcome, now: datetime) -> dict[str, Any]:

@@ -44,7 +44,7 @@ from functions.recall import mark_now
 from functions.records import Ref
 from functions.retire import look_up_in, retire
 from functions.rows import found_by_key
-from functions.settle import announcements, config_digest, record, settled, worth_recording
+from functions.settle import announcements, config_digest, record, settled, unheld, worth_recording
 from functions.standing import End, Standing, standing_of
 from functions.survey import survey
 from functions.translate import Translation, translate
@@ -337,9 +337,11 @@ def settle(run: Run, netbox: NetBox, outcome: Outcome) -> Outcome:
         return outcome
     after = settled(run.standing, run.request, outcome, run.facts.stalled, config_digest(lease.row))
     notes = run.facts.plan.notes if run.facts.plan is not None else {}
-    before = run.before or run.standing
-    record(lease, after, notes, run.deadline)
+    # Who speaks for a run that died sees the lease of that run: what the fabric was is told without it.
+    before = run.before or unheld(run.standing)
+    unrecorded = record(lease, after, notes, run.deadline)
     if lease.mine is not None and not lease.ours():
         return replace(outcome, result=Result.FAILED, problem=lost(lease.recorded()), reasons=())
-    run.announcements = announcements(before, after, outcome, run.now())
+    if unrecorded is None:
+        run.announcements = announcements(before, after, outcome, run.now())
     return outcome

@@ -9,7 +9,7 @@ import itertools
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -65,6 +65,7 @@ class House:
     requests_topic: str
     subscription: str
     requests_subscription: str
+    others: list[str] = field(default_factory=list)
 
     def secret(self, fabric: str, kubeconfig: str) -> None:
         """Let the fabric's kubeconfig be this one."""
@@ -84,8 +85,10 @@ class House:
         return Asked(status, answer, seconds, self.outcomes())
 
     def outcomes(self, wait: float = 0.0) -> list[Mapping[str, Any]]:
-        """The data of the outcome events that came since they were last asked for, acknowledged."""
-        return [data for attributes, data in self._pulled(self.subscription, wait) if "result" in attributes]
+        """The data of the outcome events that came since they were last asked for; the types of `others` are kept."""
+        told = self._pulled(self.subscription, wait)
+        self.others.extend(attributes["ce-type"] for attributes, _ in told if "result" not in attributes)
+        return [data for attributes, data in told if "result" in attributes]
 
     def requests(self, wait: float = 0.0) -> list[tuple[Mapping[str, str], Any]]:
         """The attributes and data of the requests that were published since they were last asked for."""

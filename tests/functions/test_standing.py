@@ -14,7 +14,7 @@ from functions.errors import Code, Problem
 from functions.events import SyncRequest
 from functions.outcome import Outcome, Result
 from functions.retrying import Failures
-from functions.settle import announcements, settled
+from functions.settle import announcements, settled, unheld
 from functions.standing import MOST_ENDS, Chain, End, Lease, Standing, fields_of, standing_of
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -136,13 +136,21 @@ def test_a_success_is_recorded_of_a_success_alone(before: Standing, result: Resu
 @given(standings)
 def test_that_a_plan_had_moved_says_nothing_of_the_fabric(before: Standing) -> None:
     after = settled(before, REQUEST, outcome(Result.FAILED, Problem(Code.PLAN_MOVED, "x")), False, "c")
-    assert replace(after, ends=before.ends) == before
+    assert replace(after, ends=before.ends) == unheld(before)
 
 
 def test_a_result_is_dated_from_the_first_run_that_had_it() -> None:
     first = settled(Standing(), REQUEST, outcome(Result.SUCCEEDED), False, "c")
     later = outcome(Result.SUCCEEDED, finished_at=NOW + timedelta(hours=1))
     assert settled(first, REQUEST, later, False, "c").result_since == first.result_since
+
+
+def test_the_status_that_is_told_is_not_that_of_the_run_which_tells_it() -> None:
+    held = Lease(4, "run", "r1", "manual", NOW, NOW + timedelta(seconds=35))
+    after = settled(Standing(lease=held), REQUEST, outcome(Result.SUCCEEDED), False, "c")
+    assert (after.lease.number, after.lease.holder) == (4, None)
+    told = announcements(Standing(), after, outcome(Result.SUCCEEDED), NOW + timedelta(seconds=9))
+    assert (told["status"]["before"], told["status"]["now"]) == ("never_synced", "in_sync")
 
 
 def test_a_change_of_the_status_is_told_once() -> None:

@@ -1,4 +1,4 @@
-"""When the end of a quiet run is written on its cluster, and when a fabric is late for that."""
+"""When the end of a quiet run is written on its cluster, and that nobody is late for it."""
 
 from __future__ import annotations
 
@@ -57,9 +57,3 @@ def test_a_fabric_in_which_nothing_changes_is_never_late(minutes: int, runs: int
         assert not late(Facts(interval=interval), standing, at)
         if worth_recording(standing, replace(QUIET, started_at=at, finished_at=at)):
             standing = replace(standing, last_success=at, last_attempt=at)
-
-
-def test_a_fabric_of_which_nothing_was_heard_is_late() -> None:
-    facts = Facts(interval=timedelta(minutes=1))
-    assert late(facts, BEFORE, NOW + RECORD_EVERY + timedelta(minutes=2))
-    assert late(Facts(interval=timedelta(hours=1)), BEFORE, NOW + timedelta(hours=3, minutes=1))

@@ -117,6 +117,7 @@ def test_a_run_whose_process_dies_or_hangs_ends_in_one_outcome_and_lets_go_of_th
     assert recorded.lease.holder is None, "the parent let go of the lease"
     assert recorded.result is not None
     assert (recorded.result.value, recorded.error.partition(":")[0]) == (result, code)
+    assert any(type_.endswith("status_changed.v1") for type_ in at_home.others), "its status is another one now"
     again = done_at_last(at_home, fabric)
     assert (again.outcome["result"], again.outcome["reasons"]) == ("succeeded", [])
     with opened(ready) as netbox:
