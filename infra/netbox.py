@@ -240,6 +240,7 @@ class NetBox(NetBoxReader):
         super().__init__(url, token, deadline, ca_file=ca_file)
         self._writing = BoundedSession(self._session.bounds, verify=ca_file or True)
         self._writing.headers["Connection"] = "close"
+        self._writing.hooks["response"].append(self._note)
 
     def close(self) -> None:
         """Close the connections."""

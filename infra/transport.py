@@ -3,13 +3,15 @@
 What is promised of every request: it ends by the deadline of its `Bounds`, it is sent once (no retries), its answer
 is read whole and stays under the byte cap, redirects are refused, proxies and CA bundles of the environment are not
 used. It raises `DeadlineExceeded` or `TransportError` and nothing else. One exception to "once": where an idle
-connection was closed by the other side meanwhile, a reading request goes out again on a new one (RFC 9110 9.2.2).
+connection was closed by the other side meanwhile, a reading request goes out again on a new one (RFC 9110 9.2.2). A
+writing one, which must not, takes a new connection in place of one that was idle for long.
 """
 
 from __future__ import annotations
 
 import http.client
 import io
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -49,6 +51,10 @@ _PIECE = 64 * 1024
 _OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
 
 _READING = frozenset({"GET", "HEAD"})
+
+FRESH_FOR = 1.0
+"""Seconds for which an idle connection is trusted with a write: servers close theirs when they like (gunicorn, and so
+NetBox, after 2 s), and a write that crosses with that is lost and may not be sent again."""
 
 # The first row that fits the error, or what it was raised from, names the fault.
 _FAULTS: tuple[tuple[type[BaseException], Fault], ...] = (
@@ -128,6 +134,8 @@ class _BoundedHTTPPool(HTTPConnectionPool):
         )
 
     def _make_request(self, conn: Any, method: str, url: str, **options: Any) -> urllib3.BaseHTTPResponse:  # type: ignore[override]
+        if method not in _READING and conn.sock is not None and time.monotonic() - conn.idle_since > FRESH_FOR:
+            conn.close()
         idle = conn.sock is not None
         headers = options.get("headers") or {}
         conn.used_up = str(headers.get("Connection", "")).lower() == "close"
@@ -142,8 +150,10 @@ class _BoundedHTTPPool(HTTPConnectionPool):
 
     def _put_conn(self, conn: Any) -> None:
         # A request that asked for it was the last one of its connection, whatever the answer says (RFC 9112 9.6).
-        if conn is not None and conn.used_up:
-            conn.close()
+        if conn is not None:
+            conn.idle_since = time.monotonic()
+            if conn.used_up:
+                conn.close()
         super()._put_conn(conn)
 
 

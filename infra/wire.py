@@ -175,6 +175,7 @@ class BoundedHTTPConnection(HTTPConnection):
         super().__init__(host, port, **kwargs)
         self.bounds = bounds
         self.used_up = False  # it was promised that no further request comes over it
+        self.idle_since = 0.0  # time.monotonic() when its last answer was read
         self.place = f"{self.host}:{self.port}"
         self.response_class = partial(_BoundedAnswer, bounds=bounds, place=self.place)  # type: ignore[assignment]
 

@@ -178,6 +178,16 @@ def test_a_writing_request_that_crosses_with_it_is_not_sent_again() -> None:
         assert (len(server.connections), len(server.requests)) == (1, 2)
 
 
+def test_a_writing_request_takes_a_new_connection_in_place_of_one_that_was_idle_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("infra.transport.FRESH_FOR", 0.0)
+    with hostile.serve(drops_idle_connections) as server, bounded_session(Deadline.after(PATIENCE)) as session:
+        assert session.get(server.url).ok
+        assert session.post(server.url, json={}).ok
+        assert (len(server.connections), len(server.requests)) == (2, 2)
+
+
 def test_a_pool_does_not_follow_a_redirect_either() -> None:
     manager = BoundedPoolManager(Bounds(Deadline.after(PATIENCE)))
     with hostile.serve(hostile.slow_redirects) as server, pytest.raises(TransportError) as failed:
