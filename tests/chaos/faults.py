@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -72,6 +74,12 @@ SIGNALS: dict[str, signal.Signals] = {
 }
 """What can happen to the process that does the work."""
 
+CLOCKS: dict[str, float] = {"clock jumps an hour ahead": 3600.0, "clock jumps an hour back": -3600.0}
+"""What the function's wall clock can do, in seconds; NetBox keeps its own."""
+
+DISK_FULL = "disk full"
+"""No process of the function can write another byte to a file, its log included."""
+
 DATABASE = "PostgreSQL stopped"
 NO_NAME = "name without an address"
 
@@ -91,7 +99,7 @@ def cases() -> Iterator[Case]:
         for moment in Moment:
             yield from (Case(fault, place, moment) for fault in HTTP)
     for moment in Moment:
-        yield from (Case(fault, Place.SELF, moment) for fault in SIGNALS)
+        yield from (Case(fault, Place.SELF, moment) for fault in (*SIGNALS, *CLOCKS, DISK_FULL))
     yield Case(DATABASE, Place.NETBOX, Moment.FIRST)
     yield Case(DATABASE, Place.NETBOX, Moment.MIDDLE)
     yield Case(NO_NAME, Place.FABRIC, Moment.FIRST)
@@ -104,6 +112,8 @@ REPRESENTATIVE = (
     Case(NO_NAME, Place.FABRIC, Moment.FIRST),
     Case("hang", Place.EVENTS, Moment.MIDDLE),
     Case("work killed", Place.SELF, Moment.MIDDLE),
+    Case("clock jumps an hour back", Place.SELF, Moment.MIDDLE),
+    Case(DISK_FULL, Place.SELF, Moment.MIDDLE),
     Case(DATABASE, Place.NETBOX, Moment.MIDDLE),
 )
 """One of each sort, for the tests of every day."""
@@ -117,6 +127,20 @@ def writes(seen: Seen) -> bool:
 def records(seen: Seen) -> bool:
     """Whether a request to NetBox writes the fabric's cluster: the lease first, the run's end last."""
     return seen.writes and "/virtualization/clusters/" in seen.path
+
+
+def unwritable(pids: list[int]) -> Callable[[], None]:
+    """Let processes write nothing more to files (EFBIG, as a full disk's ENOSPC); the answer lets them again."""
+    before = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in pids}
+    for pid, (_, most) in before.items():
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, most))
+
+    def writable() -> None:
+        for pid, limits in before.items():
+            with contextlib.suppress(ProcessLookupError):  # the work has ended meanwhile
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+
+    return writable
 
 
 def stopped(pids: list[int]) -> Callable[[], None]:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +19,22 @@ from infra.sandbox.fabric.manifests import Cluster
 from infra.sandbox.fabric.serve import make_kubeconfig, serve
 from tests import hostile
 from tests.certificates import authority
-from tests.chaos.faults import DATABASE, HTTP, NO_NAME, SIGNALS, Case, Moment, Place, records, stopped, writes
+from tests.chaos.faults import (
+    CLOCKS,
+    DATABASE,
+    DISK_FULL,
+    HTTP,
+    NO_NAME,
+    SIGNALS,
+    Case,
+    Moment,
+    Place,
+    records,
+    stopped,
+    unwritable,
+    writes,
+)
+from tests.clock import Clock
 from tests.fabric_content import small_cluster, thing
 from tests.house import Asked, House, house
 from tests.infra.processes import children, state
@@ -46,11 +61,12 @@ class Verdict:
     wrong_writes: int
     wrong_deletes: int
     outcomes: int
+    lied: bool
 
     @property
     def good(self) -> bool:
-        """Whether one outcome came, and nobody was harmed."""
-        return (self.outcomes, self.wrong_writes, self.wrong_deletes) == (1, 0, 0)
+        """Whether one outcome came, nobody was harmed, and a success was one."""
+        return (self.outcomes, self.wrong_writes, self.wrong_deletes, self.lied) == (1, 0, 0, False)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -74,11 +90,23 @@ def first(cluster: Cluster) -> None:
     cluster.load([thing("Server", "server-1", {}), cable])
 
 
+def _stale(told: Mapping[str, Any]) -> int:
+    """How many objects an outcome tells of that are to be deleted by a later run."""
+    return sum(counts.get("stale", 0) for counts in told["objects"].values())
+
+
+def _lied(told: Mapping[str, Any], there: object, wanted: object) -> bool:
+    """Whether a run says that nothing is left to do, and something is."""
+    return told.get("result") == "succeeded" and not _stale(told) and there != wanted
+
+
 class Stage:
     """What the cases of one run share. The fabric goes to its other state in each case, so that there is work to do."""
 
-    def __init__(self, served: ServedNetBox, home: House, fabric: Proxy, cluster: Cluster, kubeconfig: str) -> None:
-        self._kubeconfig = kubeconfig
+    def __init__(
+        self, served: ServedNetBox, home: House, fabric: Proxy, cluster: Cluster, kubeconfig: str, clock: Clock
+    ) -> None:
+        self._kubeconfig, self.clock = kubeconfig, clock
         self.served, self.home, self.fabric, self.cluster = served, home, fabric, cluster
         self._pool = ThreadPoolExecutor(2)
         self._state = 0
@@ -102,7 +130,7 @@ class Stage:
         while True:
             asked = self.home.ask(NAME)
             told = asked.answer
-            if told["result"] == "succeeded" and told["written"] == 0 and not told["objects"].get("stale"):
+            if told["result"] == "succeeded" and told["written"] == 0 and not _stale(told):
                 return
             busy = told.get("skip") == "busy"
             if not patience.pause(0.5 if busy else 0.0):
@@ -137,14 +165,16 @@ class Stage:
         self.turn()
         wanted = self._states[self._state]
         asked, outcomes = self._struck(case)
+        told = outcomes[0] if outcomes else asked.answer
+        there = self.content()
         kept = before.keys() & wanted.keys()
-        gone = kept - self.content().keys() if case.place is not Place.EVENTS else set()
+        gone = kept - there.keys()
+        lied = _lied(asked.answer, there, wanted)
         self.settle()
         after = self.content()
         wrong = {key for key in wanted.keys() | after.keys() if wanted.get(key) != after.get(key)}
         others = self._of_others()
         wrong_others = [key for key in self.theirs if self.theirs[key] != others.get(key)]
-        told = outcomes[0] if outcomes else asked.answer
         return Verdict(
             case.fault,
             case.place.value,
@@ -155,6 +185,7 @@ class Stage:
             len(wrong) + len([key for key in wrong_others if key in others]),
             len(gone | (kept - after.keys())) + len([key for key in wrong_others if key not in others]),
             len({outcome["request_id"] for outcome in outcomes}),
+            lied,
         )
 
     def _struck(self, case: Case) -> tuple[Asked, list[Any]]:
@@ -182,9 +213,12 @@ class Stage:
         self._strike(signal.SIGKILL, struck)
         asked = asking.result(DEADLINE + 60)
         again = self.home.ask(NAME, id_)
-        outcomes = {one["request_id"]: one["result"] for one in (*asked.outcomes, *again.outcomes)}
+        outcomes = {one["request_id"]: one for one in (*asked.outcomes, *again.outcomes)}
+        told = outcomes.get(id_, {})
+        there = self.content()
         kept = before.keys() & wanted.keys()
-        gone = kept - self.content().keys()
+        gone = kept - there.keys()
+        lied = _lied(asked.answer, there, wanted)
         self.settle()
         after = self.content()
         wrong = {key for key in wanted.keys() | after.keys() if wanted.get(key) != after.get(key)}
@@ -194,22 +228,30 @@ class Stage:
             f"kill -9 at {share:.0%}" if struck else f"kill -9 at {share:.0%}, after the end",
             Place.SELF.value,
             "random",
-            str(outcomes.get(id_)),
+            str(told.get("result")),
             (asked.answer.get("error") or {}).get("code"),
             max(0, round((asked.seconds - DEADLINE) * 1000)),
             len(wrong) + len(harmed),
             len(gone | (kept - after.keys())),
             len(outcomes),
+            lied,
         )
 
     def _strike(self, number: signal.Signals, struck: list[int]) -> None:
         """Send a signal to the process that does the work, if there is one."""
-        for worker in children(self.home.serving.pid):
-            for server in children(worker):
-                for pid in children(server):
-                    if state(pid) not in ("Z", "X", ""):
-                        os.kill(pid, number)
-                        struck.append(pid)
+        workers = children(self.home.serving.pid)
+        works = [pid for worker in workers for server in children(worker) for pid in children(server)]
+        for pid in works:
+            if state(pid) not in ("Z", "X", ""):
+                os.kill(pid, number)
+                struck.append(pid)
+
+    def _processes(self) -> list[int]:
+        """Every process of the function."""
+        found = [self.home.serving.pid]
+        for pid in found:
+            found += children(pid)
+        return [pid for pid in found if state(pid) not in ("Z", "X", "")]
 
     @contextlib.contextmanager
     def _under(self, case: Case) -> Iterator[Callable[[str], Future[Asked]]]:
@@ -234,9 +276,9 @@ class Stage:
             asking = self._pool.submit(self.home.ask, NAME, id_)
             if act is not None:
                 assert eventually(lambda: sum(map(concerns, proxy.seen)) > after, DEADLINE)
-                if case.fault == DATABASE:
-                    proxy.behave()
                 act()
+                if case.fault not in SIGNALS:
+                    proxy.behave()
             return asking
 
         try:
@@ -249,6 +291,11 @@ class Stage:
         if case.fault == DATABASE:
             postgres = self.served.running.pids["postgres"]
             return lambda: undo.append(stopped([postgres, *children(postgres)]))
+        if case.fault == DISK_FULL:
+            return lambda: undo.append(unwritable(self._processes()))
+        if case.fault in CLOCKS:
+            undo.append(lambda: self.clock.jump(0.0))
+            return lambda: self.clock.jump(CLOCKS[case.fault])
         return lambda: self._strike(SIGNALS[case.fault], [])
 
     def _where(self, case: Case) -> tuple[Proxy, Callable[[Seen], bool], int]:
@@ -271,7 +318,7 @@ class Stage:
 @contextlib.contextmanager
 def staged(served: ServedNetBox, place: Path) -> Iterator[Stage]:
     """The stage in a NetBox that is ready for fabrics (bootstrapped)."""
-    cluster = small_cluster(NAME)
+    cluster, clock = small_cluster(NAME), Clock(place / "clock")
     with opened(served) as netbox:
         with_fabric(netbox, NAME, **AT_ONCE)
         with_fabric(netbox, NEIGHBOUR, **AT_ONCE)
@@ -279,7 +326,15 @@ def staged(served: ServedNetBox, place: Path) -> Iterator[Stage]:
     with (
         serve({NAME: cluster, NEIGHBOUR: small_cluster(NEIGHBOUR)}) as fabrics,
         proxied(fabrics[NAME].url) as fabric,
-        house(place, served.url, served.token_v2, deadline=DEADLINE, reserve=RESERVE, threads=4) as home,
+        house(
+            place,
+            served.url,
+            served.token_v2,
+            deadline=DEADLINE,
+            reserve=RESERVE,
+            threads=4,
+            environment=clock.environment,
+        ) as home,
     ):
         kubeconfig = make_kubeconfig(NAME, fabric.url, authority().certificate.encode(), fabrics[NAME].token)
         home.secret(NAME, kubeconfig)
@@ -287,7 +342,7 @@ def staged(served: ServedNetBox, place: Path) -> Iterator[Stage]:
         for _ in range(20):
             if home.ask(NEIGHBOUR).answer["result"] == "succeeded":
                 break
-        stage = Stage(served, home, fabric, cluster, kubeconfig)
+        stage = Stage(served, home, fabric, cluster, kubeconfig, clock)
         try:
             yield stage
         finally:

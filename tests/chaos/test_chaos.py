@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.chaos.faults import HTTP, REPRESENTATIVE, SIGNALS, Case, Place, cases
+from tests.chaos.faults import CLOCKS, HTTP, REPRESENTATIVE, SIGNALS, Case, Place, cases
 from tests.chaos.stage import Stage, staged
 from tests.house import MARGIN
 from tests.netbox_content import bootstrapped
@@ -34,6 +34,6 @@ def test_a_run_killed_at_any_moment_leaves_what_the_next_one_brings_to_its_end(s
 
 def test_the_matrix_has_every_fault_at_every_place_and_moment() -> None:
     whole = list(cases())
-    assert len(whole) == len(set(whole)) == len(HTTP) * 9 + len(SIGNALS) * 3 + 3
+    assert len(whole) == len(set(whole)) == len(HTTP) * 9 + (len(SIGNALS) + len(CLOCKS) + 1) * 3 + 3
     assert {case.place for case in whole} == set(Place)
     assert set(REPRESENTATIVE) <= set(whole)
