@@ -10,12 +10,13 @@ from functions.errors import Code, SyncStopped
 from infra.netbox import NetBox
 
 
-def enrol(netbox: NetBox, names: Iterable[str], secret_prefix: str) -> list[str]:
+def enrol(netbox: NetBox, names: Iterable[str], secret_prefix: str, page_url: str | None = None) -> list[str]:
     """Bootstrap, then register each fabric that is not there yet, in a site of its own name; the new ones.
 
-    Its secret is `<secret_prefix><name>`. Raises what `bootstrap` and `registry.add` raise.
+    Its secret is `<secret_prefix><name>`. With `page_url` each gets links to the page there.
+    Raises what `bootstrap` and `registry.add` raise.
     """
-    for _ in bootstrap(netbox):
+    for _ in bootstrap(netbox, page_url):
         pass
     added = []
     for name in names:

@@ -43,15 +43,15 @@ def up(
     from infra.deadline import Deadline
     from infra.netbox import NetBox
     from infra.sandbox.addresses import SECRET_PREFIX
-    from infra.sandbox.world import Content, World
+    from infra.sandbox.world import EVERYTHING, Content, World
 
     fabrics = _pairs(specs or DEFAULT_FABRICS)
     world = World()
-    content = Content(fabrics, _faults(fault or ()), emulator=emulator)
+    content = Content(fabrics, _faults(fault or ()), emulator=emulator, beside=EVERYTHING)
     addresses = world.up(lambda text: typer.echo(text, err=True), content)
     try:
         with NetBox(addresses.netbox, addresses.token, Deadline.after(120)) as netbox:
-            enrol(netbox, fabrics, SECRET_PREFIX)
+            enrol(netbox, fabrics, SECRET_PREFIX, addresses.page or None)
     except BaseException:
         world.down()
         raise
@@ -90,6 +90,7 @@ def _show(world: World) -> State:
             "broker": at.broker,
             "emulator": at.broker,
             "function": at.function,
+            "manual": f"{at.page}  (the page for people)",
             "fabrics": "  ".join(f"{name} {url}" for name, url in at.fabrics.items()),
         }
     rows = [(name, state.value, where.get(name, "")) for name, state in found.parts.items()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -62,10 +62,13 @@ class Expected:
 
 @dataclass(slots=True)
 class Request:
-    """One fabric's request in a round, and what was heard of it. Times are seconds of the listener's clock."""
+    """One fabric's request in a round, and what was heard of it. Times are seconds of the listener's clock.
+
+    `correlation_id` is None as long as the scheduler has not asked.
+    """
 
     cast: Cast
-    correlation_id: str
+    correlation_id: str | None
     expected: Expected
     asked_at: float
     phase: Phase = Phase.QUEUED
@@ -123,11 +126,16 @@ class Request:
 
 
 class Round:
-    """The requests of one round by their chain (correlation id)."""
+    """The requests of one round by their chain (correlation id); chains of `past` rounds are none of it."""
 
-    def __init__(self, requests: Iterable[Request]) -> None:
+    def __init__(self, requests: Iterable[Request], past: Collection[str] = ()) -> None:
         self.requests = tuple(requests)
-        self._by_chain = {request.correlation_id: request for request in self.requests}
+        self._past = frozenset(past)
+
+    @property
+    def chains(self) -> set[str]:
+        """The correlation ids that were heard of."""
+        return {request.correlation_id for request in self.requests if request.correlation_id}
 
     def ended(self) -> bool:
         """Whether every fabric has its final outcome."""
@@ -139,7 +147,7 @@ class Round:
 
     def hear_outcome(self, outcome: Mapping[str, Any], now: float) -> Request | None:
         """Take in an outcome event; the request it belongs to. A double (Pub/Sub may deliver twice) is passed over."""
-        request = self._by_chain.get(str(outcome.get("correlation_id")))
+        request = None if outcome["result"] == Result.SKIPPED.value else self._of(outcome)
         if request is None or any(one["attempt"] == outcome["attempt"] for one in request.outcomes):
             return None
         request.outcomes.append(outcome)
@@ -152,7 +160,7 @@ class Round:
 
     def hear_step(self, line: Mapping[str, Any]) -> Request | None:
         """Take in a step that the function logged; the request it belongs to."""
-        request = self._by_chain.get(str(line.get("correlation_id")))
+        request = self._of(line) if line.get("step") in _PHASE_OF_STEP else None
         phase = _PHASE_OF_STEP.get(str(line.get("step")))
         if request is None or phase is None or request.final is not None:
             return None
@@ -167,3 +175,14 @@ class Round:
             case "applied":
                 request.done = int(line["done"])
         return request
+
+    def _of(self, told: Mapping[str, Any]) -> Request | None:
+        """The request that an event or a line belongs to; a fabric's first one of the scheduler becomes its request."""
+        chain = str(told.get("correlation_id"))
+        for request in self.requests:
+            if request.correlation_id == chain:
+                return request
+            if request.correlation_id is None and request.cast.name == told.get("fabric") and chain not in self._past:
+                request.correlation_id = chain
+                return request
+        return None

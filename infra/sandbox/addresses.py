@@ -21,7 +21,8 @@ class Addresses:
     """The addresses of one sandbox. `secrets` is the directory of the fabrics' kubeconfigs, `logs` that of the logs.
 
     `broker` is the REST form of the embedded broker, or of the emulator when `emulator` (host:port) is not empty.
-    `fabrics` is name → the address of its API server; `fabrics_admin` the door that switches their faults.
+    `fabrics` is name → the address of its API server; `fabrics_admin` the door that switches their faults; `page` is
+    the function `manual`, for people.
     """
 
     netbox: str
@@ -33,6 +34,7 @@ class Addresses:
     logs: str
     emulator: str = ""
     function: str = ""
+    page: str = ""
     fabrics_admin: str = ""
     fabrics: Mapping[str, str] = field(default_factory=dict)
     project: str = BROKER_PROJECT
@@ -52,6 +54,7 @@ class Addresses:
             "FABRIC_SYNC_PROJECT": self.project,
             "FABRIC_SYNC_TOPIC_REQUESTS": REQUESTS,
             "FABRIC_SYNC_TOPIC_OUTCOMES": OUTCOMES,
+            "FABRIC_SYNC_PAGE_URL": self.page,
             "FABRIC_SYNC_BROKER_URL": "" if self.emulator else self.broker,
             "PUBSUB_EMULATOR_HOST": self.emulator,
         }

@@ -21,6 +21,7 @@ TICKS = "fabric-sync-ticks"
 
 REQUESTS_PUSH = "fabric-sync-requests-push"
 TICKS_PUSH = "fabric-sync-ticks-push"
+OUTCOMES_PUSH = "fabric-sync-outcomes-push"
 OUTCOMES_PULL = "fabric-sync-outcomes-pull"
 DEAD_LETTERS_PULL = "fabric-sync-dead-letters-pull"
 
@@ -34,8 +35,8 @@ class Messaging:
     """How requests reach the function. Times in seconds; the values are those of the cloud unless given.
 
     `unwrapped` pushes the data as the body and the attributes as headers, so that an event arrives as a binary
-    CloudEvent; otherwise it arrives in Pub/Sub's JSON envelope. `tick_endpoint` is where a scheduler's messages go; ""
-    for nowhere.
+    CloudEvent; otherwise it arrives in Pub/Sub's JSON envelope. `tick_endpoint` is where a scheduler's messages go,
+    `record_endpoint` where outcomes do; "" for nowhere.
     """
 
     project: str
@@ -46,6 +47,7 @@ class Messaging:
     ack_deadline: int = 600
     max_attempts: int = 5
     tick_endpoint: str = ""
+    record_endpoint: str = ""
 
     def topics(self) -> dict[str, dict[str, Any]]:
         """The topics by their path below `/v1/`."""
@@ -62,6 +64,8 @@ class Messaging:
         found[f"{place}/{REQUESTS_PUSH}"]["enableMessageOrdering"] = True
         if self.tick_endpoint:
             found[f"{place}/{TICKS_PUSH}"] = self._pushed(topics, TICKS, self.tick_endpoint)
+        if self.record_endpoint:
+            found[f"{place}/{OUTCOMES_PUSH}"] = self._pushed(topics, OUTCOMES, self.record_endpoint)
         return found
 
     def _pushed(self, topics: str, topic: str, endpoint: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class Serving:
     """The function `target` of the file `source`, from `start` (or `with`) to `close`; its output goes to `log`.
 
     `threads` is how many requests are served at once: with 1, gunicorn's own timeout can end a worker that hangs.
-    `environment` stands above ours. `directory` is where it runs, and is on its import path.
+    `port` 0 is a free one. `environment` stands above ours. `directory` is where it runs, and is on its import path.
     """
 
     source: Path
@@ -34,13 +34,13 @@ class Serving:
     workers: int = 1
     python: str = sys.executable
     on_start: Callable[[int], None] = lambda pid: None
-    _port: int = 0
+    port: int = 0
     _program: Program | None = None
 
     @property
     def url(self) -> str:
         """Where it is served, such as `http://127.0.0.1:8080`."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -49,12 +49,12 @@ class Serving:
 
     def start(self, seconds: float = 60.0) -> Self:
         """Returns when the framework answers; raises `NotReady` with the end of its output."""
-        self._port = free_port()
+        self.port = self.port or free_port()
         command = [self.python, "-m", "functions_framework", "--source", str(self.source), "--target", self.target]
         settings = {"THREADS": str(self.threads), "WORKERS": str(self.workers)}
         self._program = Program(
             f"the function {self.target}",
-            [*command, "--host", "127.0.0.1", "--port", str(self._port)],
+            [*command, "--host", "127.0.0.1", "--port", str(self.port)],
             self.log,
             {**settings, "PYTHONUNBUFFERED": "1", **self.environment},
             self.directory,
@@ -83,7 +83,7 @@ class Serving:
         self.close()
 
     def _answers(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request("GET", _READY_PATH)
             return connection.getresponse().status < 500

@@ -8,12 +8,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType, MappingProxyType
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from infra.deadline import Deadline
 from infra.sandbox.addresses import Addresses
@@ -25,7 +25,7 @@ from infra.sandbox.netbox import ledger as ledgers
 from infra.sandbox.netbox.ledger import FUNCTION, Ledger
 from infra.sandbox.netbox.processes import MARK, identify, is_alive
 from infra.sandbox.netbox.sandbox import STATE_VARIABLE
-from infra.sandbox.process import Program
+from infra.sandbox.process import Program, free_port
 from infra.sandbox.serving import Serving
 
 type Progress = Callable[[str], None]
@@ -39,7 +39,11 @@ _GRACE: Final = 1.0
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _NO_FAULTS: Final[Mapping[str, Iterable[str]]] = MappingProxyType({})
 
-_FABRICS, _BROKER, _EMULATOR, _KEEPER, _CLOCK = "fabrics", "broker", "emulator", "keeper", "clock"
+_FABRICS, _BROKER, _EMULATOR, _KEEPER = "fabrics", "broker", "emulator", "keeper"
+
+EVERYTHING: Final = ("tick", "record", "manual")
+"""The functions that people and programs use, beside the one that syncs."""
+_WEB_THREADS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +53,8 @@ class Content:
     `fabrics` is name → content as `infra.sandbox.fabric.spec.read_spec` takes it, `faults` name → troubles that are
     on from the start. `instances` serve the function, each one request at a time. `settings` are environment
     variables of the function above those that make it work here. `emulator` puts Google's own Pub/Sub emulator in
-    the place of the embedded broker. `clock` serves the scheduler's function too, to which messages of the topic
-    `fabric-sync-ticks` are pushed.
+    the place of the embedded broker. `beside` are further functions to serve (of `EVERYTHING`): to `tick` messages of
+    the topic `fabric-sync-ticks` are pushed, to `record` those of `fabric-sync-outcomes`; `manual` lets everybody in.
     """
 
     fabrics: Mapping[str, str] = field(default_factory=lambda: _NONE)
@@ -58,7 +62,7 @@ class Content:
     instances: int = 2
     settings: Mapping[str, str] = field(default_factory=lambda: _NONE)
     emulator: bool = False
-    clock: bool = False
+    beside: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +177,19 @@ class World:
             secrets=str(self._secrets()),
             logs=str(logs),
         )
-        progress(f"starting the fabrics {', '.join(content.fabrics) or '(none)'}, the broker and the function")
+        fabrics, functions = ", ".join(content.fabrics) or "(none)", ", ".join(("sync", *content.beside))
+        progress(f"starting the fabrics {fabrics}, the broker, and the functions {functions}")
         addresses = self._start_fabrics(addresses, content)
         addresses = self._start_emulator(addresses) if content.emulator else self._start_broker(addresses)
         addresses = self._start_function(addresses, content)
-        tick = self._serve("tick", _CLOCK, 1, addresses, content).url if content.clock else ""
-        create_messaging(addresses.broker, Messaging(addresses.project, addresses.function, tick_endpoint=tick))
+        tick, record = (
+            self._serve(name, name, 1, addresses, content).url if name in content.beside else ""
+            for name in ("tick", "record")
+        )
+        messaging = Messaging(addresses.project, addresses.function, tick_endpoint=tick, record_endpoint=record)
+        create_messaging(addresses.broker, messaging)
+        if "manual" in content.beside:
+            addresses = self._start_page(addresses, content)
         addresses.write(self.place)
         return addresses
 
@@ -210,15 +221,23 @@ class World:
     def _start_function(self, addresses: Addresses, content: Content) -> Addresses:
         return replace(addresses, function=self._serve("sync", FUNCTION, content.instances, addresses, content).url)
 
-    def _serve(self, target: str, name: str, instances: int, addresses: Addresses, content: Content) -> Serving:
+    def _start_page(self, addresses: Addresses, content: Content) -> Addresses:
+        port = free_port()  # links to the page are known before it is served
+        addresses = replace(addresses, page=f"http://127.0.0.1:{port}")
+        self._serve("manual", "manual", 1, addresses, content, threads=_WEB_THREADS, port=port)
+        return addresses
+
+    def _serve(
+        self, target: str, name: str, instances: int, addresses: Addresses, content: Content, **serve: Any
+    ) -> Serving:
         serving = Serving(
             _FUNCTION_FILE,
             target,
             self._log(name),
-            {MARK: str(self.place), **addresses.environment(), **content.settings},
-            threads=1,
+            {MARK: str(self.place), **addresses.environment(), "FABRIC_SYNC_MANUAL_OPEN": "1", **content.settings},
             workers=instances,
             on_start=lambda pid: self._record(name, pid),
+            **serve,
         )
         self._started.callback(serving.close, 0.0)
         return serving.start()
@@ -281,6 +300,14 @@ def set_faults(addresses: Addresses, fabric: str, faults: Iterable[str]) -> None
     status, answer = rest(addresses.fabrics_admin, "PUT", f"/-/faults/{fabric}", list(faults))
     if status != 200:
         raise MessagingError(f"the faults of {fabric} could not be set: {status} {answer}")
+
+
+def churn(addresses: Addresses, fabric: str, seed: int = 1, steps: int = 1) -> list[str]:
+    """Let a simulated fabric change; what changed, in words. Raises `MessagingError`."""
+    status, answer = rest(addresses.fabrics_admin, "POST", f"/-/churn/{fabric}", {"seed": seed, "steps": steps})
+    if status != 200:
+        raise MessagingError(f"{fabric} could not be changed: {status} {answer}")
+    return list(answer)
 
 
 def _first_line(log: Path) -> str | None:

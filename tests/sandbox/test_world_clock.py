@@ -22,7 +22,7 @@ def test_a_message_of_the_scheduler_lets_a_new_fabric_be_synced(netbox_server: S
     netbox_server.reset()
     (tmp_path / "netbox").symlink_to(netbox_server.sandbox.state)
     world = World(tmp_path)
-    with world.running(lambda text: None, Content(FABRICS, instances=1, clock=True)) as at:
+    with world.running(lambda text: None, Content(FABRICS, instances=1, beside=["tick"])) as at:
         with NetBox(at.netbox, at.token, Deadline.after(120)) as netbox:
             enrol(netbox, FABRICS, SECRET_PREFIX)
 
