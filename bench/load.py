@@ -73,7 +73,7 @@ def first_load(
         ratio = round(ours / median(seen.single), 2)
         yield Measure("first load, whole run ÷ object by object", name, ratio, "x", "≤ 0.4", told)
     writes = [each for each in sent if each.path != "virtualization/clusters"]
-    ratio = round(len(writes) / _fewest(waves, writes), 2)
+    ratio = round(len(writes) / fewest(waves, writes), 2)
     yield Measure(
         "first load, bulk requests ÷ fewest possible", name, ratio, "x", "≤ 1.1", "batches as large as they could be"
     )
@@ -95,7 +95,7 @@ def _counts(waves: list[Wave]) -> dict[str, int]:
     return dict(counts)
 
 
-def _fewest(waves: list[Wave], writes: list[Sent]) -> int:
+def fewest(waves: list[Wave], writes: list[Sent]) -> int:
     """The requests that these rows take at the least, in batches as large as they could be at each moment."""
     fitting = {(sent.verb, sent.path, id_): sent.fitting for sent in writes for id_ in sent.ids}
     return sum(ceil(sum(1 / fitting[wave.verb, wave.path, id_] for id_, _ in wave.rows) - 1e-9) for wave in waves)

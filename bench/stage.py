@@ -20,7 +20,7 @@ from functions.records import MODELS
 from functions.sync import Run, sync
 from infra.deadline import Deadline
 from infra.netbox import NetBox, Row
-from infra.sandbox.fabric.serve import Content, serve
+from infra.sandbox.fabric.serve import Content, ServedFabric, serve
 from infra.sandbox.netbox import NetBoxSandbox
 from infra.secrets import DirectorySecrets
 
@@ -86,6 +86,7 @@ class Stage:
     url: str
     token: str
     secrets: Path
+    fabric: ServedFabric
 
     def empty(self) -> None:
         """Set NetBox back and make it ready for the fabric: the same ids every time."""
@@ -102,13 +103,21 @@ class Stage:
 
     def sync(self, seconds: float, recorder: Recorder | None = None) -> tuple[Outcome, float]:
         """One run with a deadline of `seconds`: its outcome, and its wall time in seconds."""
-        started = time.monotonic()
-        with self.netbox(seconds, reserve=min(3.0, seconds / 10)) as netbox:
-            request = SyncRequest(FABRIC, id_ := str(uuid.uuid4()), id_, "bench")
-            run = Run(request, DirectorySecrets(self.secrets, "fabric-"), netbox.deadline)
-            with recorder.watching(netbox) if recorder is not None else nullcontext():
-                outcome = sync(run, netbox)
-        return outcome, time.monotonic() - started
+        return sync_once(self.url, self.token, self.secrets, seconds, recorder)
+
+
+def sync_once(
+    url: str, token: str, secrets: Path, seconds: float, recorder: Recorder | None = None
+) -> tuple[Outcome, float]:
+    """One run in this process, as the child of the deployed function does it: its outcome, and its wall time."""
+    started = time.monotonic()
+    deadline = Deadline.after(seconds, reserve=min(3.0, seconds / 10))
+    with NetBox(url, token, deadline) as netbox:
+        request = SyncRequest(FABRIC, id_ := str(uuid.uuid4()), id_, "bench")
+        run = Run(request, DirectorySecrets(secrets, "fabric-"), netbox.deadline)
+        with recorder.watching(netbox) if recorder is not None else nullcontext():
+            outcome = sync(run, netbox)
+    return outcome, time.monotonic() - started
 
 
 @contextmanager
@@ -116,5 +125,5 @@ def staged(content: Content, state: Path) -> Iterator[Stage]:
     """A stage with `content` as the fabric; NetBox is left running, for the next stage may use it."""
     box = NetBoxSandbox(state / "netbox")
     up = box.up(print)
-    with serve({FABRIC: content}, state / "fabrics"):
-        yield Stage(box, up.url, up.token_v2, state / "fabrics" / "secrets")
+    with serve({FABRIC: content}, state / "fabrics") as fabrics:
+        yield Stage(box, up.url, up.token_v2, state / "fabrics" / "secrets", fabrics[FABRIC])

@@ -10,7 +10,8 @@ from typing import Any, Final
 from functions.ending import outcome_of
 from functions.errors import Code, Problem
 from functions.events import SyncRequest
-from functions.outcome import Facts, Outcome
+from functions.facts import Facts
+from functions.outcome import Outcome
 from functions.sync import EXPECTED, Run, settle
 from infra.deadline import Deadline
 from infra.netbox import NetBox

@@ -16,9 +16,6 @@ from infra.netbox import NetBoxError, NetBoxReader
 from infra.secrets import SecretError, SecretStore
 from infra.transport import TransportError
 
-SECONDS: Final = 10.0
-"""What a test may take."""
-
 EXPECTED: Final = (
     DeadlineExceeded,
     KubeconfigError,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from functions.errors import Code, Problem
 from functions.events import SyncRequest
-from functions.outcome import Outcome, Result, judge, kinds_of, left_of, mended_by, objects_of
+from functions.facts import judge, kinds_of, left_of, mended_by, objects_of
+from functions.outcome import Outcome, Result
 from functions.standing import End
 from infra.deadline import Deadline
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from infra.deadline import DeadlineExceeded
 from infra.secrets import SecretError, SecretProblem
-from infra.transport import Fault, TransportError
+from infra.wire import Fault, TransportError
 
 
 class Side(StrEnum):

@@ -12,8 +12,9 @@ from functions.adopt import conflicts
 from functions.ending import outcome_of
 from functions.errors import Side, problem_of
 from functions.events import SyncRequest
+from functions.facts import Facts
 from functions.forecast import Reading, forecast
-from functions.outcome import Facts, Outcome
+from functions.outcome import Outcome
 from functions.preview import preview
 from functions.sync import EXPECTED, Run
 from infra.deadline import Deadline, DeadlineExceeded
@@ -21,9 +22,6 @@ from infra.netbox import NetBoxReader
 from infra.secrets import SecretError, open_secrets, read_netbox_token
 from infra.settings import Settings
 from infra.telemetry import bound, setup
-
-PLAN: Final = "functions.planning:work"
-"""What the supervisor is told to run."""
 
 LISTS: Final = ("creates", "updates", "held", "stale", "marks", "deletes", "waiting", "stale_held", "conflicts")
 """The parts of a plan that can have as many rows as the fabric has objects."""

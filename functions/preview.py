@@ -8,8 +8,8 @@ from typing import Any
 
 from functions.actual import Actual
 from functions.adopt import Conflict
+from functions.facts import Facts, gaps, told
 from functions.forecast import Forecast
-from functions.outcome import Facts, gaps, told
 from functions.plan import Plan, Stale, Update
 from functions.records import Ref
 from functions.rows import NOTHING

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Final
 
+from functions.children import SYNC
 from functions.contract import ContractError
 from functions.contract.objects import write_object
 from functions.errors import Code, Problem, Side, problem_of
@@ -22,7 +23,6 @@ from functions.events import (
     started_message,
     status_message,
 )
-from functions.work import WORK
 from infra.deadline import Deadline, DeadlineExceeded
 from infra.pubsub import Message, Publisher, PublishError, open_publisher
 from infra.secrets import SecretStore, open_secrets
@@ -128,7 +128,7 @@ class SyncService:
             on_step(step)
 
         wall = Deadline(deadline.ends_at - reserve * WALL_SHARE)
-        ended = self.supervisor.run(WORK, argument, wall, hear)
+        ended = self.supervisor.run(SYNC, argument, wall, hear)
         if ended.result is not None:
             return ended.result
         log.error("the run's process left no outcome: %s", ended.text, extra=fields(end=ended.end, trace=ended.trace))

@@ -14,8 +14,8 @@ from functions.errors import Code
 from functions.events import SyncRequest
 from functions.fields import CUSTOM_FIELDS
 from functions.lease import FabricLease
+from functions.mended import MOST_OBJECTS
 from functions.outcome import Outcome, Result
-from functions.putback import MOST_OBJECTS
 from functions.retrying import after
 from functions.standing import RECORD_EVERY, Chain, Lease, Standing, fields_of, remembered
 from functions.status import Facts, connection_after, status

@@ -21,6 +21,7 @@ from functions.ending import outcome_of
 from functions.errors import Code, Problem, Side, SyncStopped, problem_of
 from functions.events import SyncRequest
 from functions.fabric import Fabric
+from functions.facts import Facts, gaps, judge
 from functions.fields import STALE_TAG
 from functions.guard import Source, permit
 from functions.lease import FabricLease, LeaseHeldError, lost
@@ -37,7 +38,7 @@ from functions.narrow import (
     unmoved,
 )
 from functions.observe import observe
-from functions.outcome import Facts, Outcome, Result, Verified, gaps, judge
+from functions.outcome import Outcome, Result, Verified
 from functions.pace import Pace
 from functions.plan import Plan
 from functions.recall import mark_now

@@ -6,13 +6,14 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from functions.contract import SyncRequest
 from functions.contract.objects import read_object
 from functions.ending import outcome_of
 from functions.errors import Side, problem_of
-from functions.outcome import Facts, Outcome
+from functions.facts import Facts
+from functions.outcome import Outcome
 from functions.sync import Run, sync
 from infra.deadline import Deadline, DeadlineExceeded
 from infra.netbox import NetBox
@@ -21,9 +22,6 @@ from infra.settings import Settings
 from infra.telemetry import bound, fields, setup
 
 log = logging.getLogger(__name__)
-
-WORK: Final = "functions.work:work"
-"""What the supervisor is told to run."""
 
 type Send = Callable[[Mapping[str, Any]], None]
 

@@ -47,13 +47,14 @@ def why(
 
 def test(name: Name, as_json: AsJson = False) -> None:
     """Test the way to a fabric: settings, secret, API server, kinds; nothing is synced, and nothing recorded."""
-    from functions.checkup import SECONDS, check_fabric
+    from functions.checkup import check_fabric
+    from functions.children import CHECKUP_SECONDS
     from functions.cli.surroundings import open_reader, settings_here
     from infra.deadline import Deadline
     from infra.secrets import open_secrets
 
     settings = settings_here(needs=("secrets",), quiet=as_json)
-    deadline = Deadline.after(SECONDS)
+    deadline = Deadline.after(CHECKUP_SECONDS)
     secrets = open_secrets(settings.secrets or "", settings.secret_prefix)
     with open_reader(settings, deadline) as netbox:
         _tell(check_fabric(name, netbox, secrets, deadline), as_json)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from functions.checkup import Check, check_fabric, failed
-from functions.errors import Code, Problem, Side
+from functions.errors import Side
 from functions.status import connection_after
 from infra.deadline import Deadline, DeadlineExceeded
 from infra.netbox import NetBoxReader
 from infra.secrets import SecretError, open_secrets, read_netbox_token
 from infra.settings import Settings
 from infra.telemetry import bound, setup
-
-CHECKUP: Final = "functions.web.checkup:work"
-"""What the supervisor is told to run."""
 
 
 def work(argument: Mapping[str, Any], send: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
@@ -46,8 +43,3 @@ def told(fabric: str, checks: Sequence[Check]) -> dict[str, Any]:
         "steps": [{"step": check.what, "ok": check.ok, "found": check.found} for check in checks],
         "error": problem.as_dict() if problem else None,
     }
-
-
-def timed_out(fabric: str, text: str) -> dict[str, Any]:
-    """What is told of a look that did not end by itself."""
-    return told(fabric, [Check("connection", False, text, problem=Problem(Code.FABRIC_TIMEOUT, text))])

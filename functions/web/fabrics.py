@@ -10,14 +10,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from functions import registry
-from functions.checkup import SECONDS
+from functions.children import CHECKUP, CHECKUP_SECONDS, PLAN
 from functions.errors import Code, Problem, Side, SyncStopped, problem_of
 from functions.events import SyncRequest, request_message, valid_digest
-from functions.planning import PLAN
 from functions.service import WALL_SHARE, SyncService
 from functions.standing import standing_of
+from functions.status import Connection
 from functions.web.answers import Refused, refusal_of, refused
-from functions.web.checkup import CHECKUP, timed_out
 from functions.web.seen import request_path, request_state, seen
 from functions.web.stream import Step
 from infra.deadline import Deadline, DeadlineExceeded
@@ -96,10 +95,10 @@ class Fabrics:
 
     def test(self, name: str, deadline: Deadline) -> Mapping[str, Any]:
         """Whether the fabric can be reached and read, within ten seconds; raises `Refused` where it is none."""
-        bounded = deadline.within(SECONDS)
+        bounded = deadline.within(CHECKUP_SECONDS)
         ends_at = bounded.ends_at - 1.0
         ended = self.service.supervisor.run(CHECKUP, {"fabric": name, "ends_at": ends_at}, bounded)
-        told = timed_out(name, ended.text) if ended.result is None else ended.result
+        told = _without_end(name, ended.text) if ended.result is None else ended.result
         error = told["error"]
         if error and error["code"] in (Code.UNKNOWN_FABRIC, Code.NOT_CONFIGURED, Code.BAD_REQUEST):
             raise refused(Problem(Code(error["code"]), error["text"]))
@@ -169,6 +168,17 @@ def _request(wish: Wish) -> SyncRequest:
     return SyncRequest(
         wish.fabric, id_, id_, trigger="manual", requested_by=wish.by[:200], plan=wish.plan, force=wish.force
     )
+
+
+def _without_end(name: str, text: str) -> dict[str, Any]:
+    """What is told of a test that did not end by itself."""
+    return {
+        "fabric": name,
+        "connection": Connection.UNREACHABLE.value,
+        "ok": False,
+        "steps": [{"step": "connection", "ok": False, "found": text}],
+        "error": Problem(Code.FABRIC_TIMEOUT, text).as_dict(),
+    }
 
 
 def _wall(deadline: Deadline) -> Deadline:

@@ -21,8 +21,8 @@ from functions.contract import (
 from functions.drift import Drift
 from functions.errors import Code, Problem
 from functions.events import drift_message, outcome_message, started_message, status_message
+from functions.mended import Mended, PutBack
 from functions.outcome import Result
-from functions.putback import Mended, PutBack
 from tests.event_samples import NOW, WANTED, outcome_of, unwrapped
 
 

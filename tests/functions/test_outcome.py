@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from functions.applied import Applied, Refused
 from functions.errors import Code, Problem
-from functions.outcome import MOST_REASONS, Facts, Outcome, Result, judge, kinds_of, objects_of
+from functions.facts import Facts, judge, kinds_of, objects_of
+from functions.outcome import MOST_REASONS, Outcome, Result
 from functions.plan import Create, Plan, Stale, Update
 from functions.records import Record
 from functions.snapshot import Listing, Reading, Snapshot

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from bench.many import many_clusters
 from functions import registry
 from functions.due import request_id, slot_before
 from functions.standing import LEASE, STATE, standing_of
@@ -30,7 +26,7 @@ from infra.sandbox.process import free_port
 from infra.sandbox.serving import Serving
 from tests.house import MAIN, posted
 from tests.netbox_content import bootstrapped, opened, with_fabric
-from tests.netbox_fixtures import ROOT, ServedNetBox
+from tests.netbox_fixtures import ServedNetBox
 from tests.pubsub_fixtures import PROJECT, Place
 
 pytestmark = pytest.mark.emulator
@@ -236,61 +232,19 @@ def test_netbox_that_is_not_there_is_a_503_so_that_the_tick_comes_again(emulator
     assert (status, answer["error"]["code"]) == (503, "netbox_unreachable")
 
 
-class Many(BaseHTTPRequestHandler):
-    """A NetBox with thousands of fabrics: it answers pages of clusters, and nothing else."""
-
-    count = 10_000
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        query = parse_qs(urlsplit(self.path).query)
-        first, limit = int(query.get("id__gt", ["0"])[0]) + 1, int(query["limit"][0])
-        rows = [self.row(number) for number in range(first, min(first + limit, self.count + 1))]
-        body = json.dumps({"count": self.count - first + 1, "next": None, "results": rows}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def row(self, number: int) -> dict[str, Any]:
-        end = {"request": f"r-{number}", "result": "succeeded", "at": AT, "trigger": "schedule", "s": 1.0}
-        return {
-            "id": number,
-            "name": f"f-{number}",
-            "scope_type": "dcim.site",
-            "scope": {"id": number, "slug": f"s-{number}"},
-            "status": {"value": "active", "label": "Active"},
-            "last_updated": self.updated,
-            "custom_fields": {"fabric_secret": "fabric-x", "fabric_lease": None, "fabric_state": {"ends": [end] * 8}},
-        }
-
-    updated = ""
-
-    def log_message(self, *_: Any) -> None:
-        return
-
-
 def test_ten_thousand_fabrics_that_are_due_at_once_are_requested_within_one_deadline(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = datetime.now(UTC)
-    monkeypatch.setattr(Many, "updated", now.replace(second=0, microsecond=0).isoformat())
-    place = Place("emulator", emulator.url)
-    topic = place.topic("many")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Many)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    deadline = Deadline.after(120)
+    now, deadline = datetime.now(UTC), Deadline.after(120)
+    topic = Place("emulator", emulator.url).topic("many")
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", emulator.host)
-    try:
-        url = f"http://127.0.0.1:{server.server_address[1]}"
-        with NetBox(url, "0" * 40, deadline) as netbox, open_publisher(PROJECT) as publisher:
-            report = Tick(netbox, publisher, topic, topic, deadline, now, EVERY).run()
-            requests = netbox.requests
-    finally:
-        server.shutdown()
-        server.server_close()
-    print(f"\n{report.as_dict()} in {120 - deadline.left():.1f} s, {requests} requests to NetBox")
+    with (
+        many_clusters(10_000, now.replace(second=0, microsecond=0)) as url,
+        NetBox(url, "0" * 40, deadline) as netbox,
+        open_publisher(PROJECT) as publisher,
+    ):
+        report = Tick(netbox, publisher, topic, topic, deadline, now, EVERY).run()
+        requests = netbox.requests
     assert (report.fabrics, report.published, report.failed) == (10_000, 10_000, 0)
     assert requests == 20
 
@@ -299,36 +253,12 @@ def test_a_deadline_that_comes_first_is_told_and_what_was_read_was_requested(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = datetime.now(UTC)
-    monkeypatch.setattr(Many, "updated", now.replace(second=0, microsecond=0).isoformat())
-    place = Place("emulator", emulator.url)
-    topic = place.topic("cut")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Many)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    topic = Place("emulator", emulator.url).topic("cut")
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", emulator.host)
-    try:
-        url = f"http://127.0.0.1:{server.server_address[1]}"
-        with open_publisher(PROJECT) as publisher:
-            deadline = Deadline.after(3)
-            with NetBox(url, "0" * 40, deadline) as netbox:
-                report = Tick(netbox, publisher, topic, topic, deadline, now, EVERY).run()
-    finally:
-        server.shutdown()
-        server.server_close()
+    with many_clusters(50_000, now.replace(second=0, microsecond=0)) as url, open_publisher(PROJECT) as publisher:
+        deadline = Deadline.after(3)
+        with NetBox(url, "0" * 40, deadline) as netbox:
+            report = Tick(netbox, publisher, topic, topic, deadline, now, EVERY).run()
     assert not report.whole
     assert report.published > 0
     assert report.published + report.failed == report.due.total()
-
-
-def test_the_tick_imports_no_kubernetes_no_translation_and_no_function_but_its_own() -> None:
-    program = (
-        "import sys, runpy, os\nos.environ['FUNCTION_TARGET'] = 'tick'\n"
-        "runpy.run_path('functions/main.py')\nimport functions.ticking\n"
-        "bad = ('kubernetes', 'yaml', 'functions.translate', 'functions.sync', 'functions.handler', 'grpc', 'rich')\n"
-        "print([name for name in sys.modules if name in bad or name.startswith('functions.translate')])"
-    )
-    environ = {"PATH": "", "NETBOX_URL": "https://netbox.example.org", "NETBOX_TOKEN": "0" * 40}
-    environ |= {"FABRIC_SYNC_PROJECT": "demo", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, env=environ, timeout=60, check=False
-    )
-    assert done.stdout.strip() == "[]", done.stdout + done.stderr
