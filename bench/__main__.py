@@ -25,7 +25,7 @@ from infra.sandbox.netbox import NetBoxSandbox
 SOME = ((50, 1), (25, 2), (50, 2), (100, 2), (25, 4), (50, 4))
 FEW = ((50, 2), (50, 4))
 SMALL, LARGE = "topology:spine_leaf,leaves=3,servers=6", "topology:spine_leaf,leaves=16,servers=60,vpcs=20"
-HUGE = "topology:spine_leaf,spines=10,leaves=440,servers=1200,vpcs=100"
+HUGE = "topology:spine_leaf,spines=18,leaves=432,servers=1200,vpcs=100,hardware=true,links=1"
 HERE = Path(__file__).resolve().parent
 
 type Bench = Callable[[], Iterator[Measure]]
