@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
+import re
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 
@@ -17,4 +18,6 @@ def aside[T](function: Callable[..., T], *args: Any) -> tuple[T, float]:
 
 def _measured[T](function: Callable[..., T], args: tuple[Any, ...]) -> tuple[T, float]:
     result = function(*args)
-    return result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not getrusage: its maximum takes in what the process was before it became this program (`execve`).
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return result, int(peak[1]) / 1024 if peak else 0.0

@@ -43,7 +43,7 @@ def outcome_of(run: Run, started_at: datetime, requests: int) -> Outcome:
         unconfirmed=facts.applied.unconfirmed if facts.applied else 0,
         left=facts.applied.left if facts.applied else 0,
         plan_digest=facts.plan.digest if facts.plan is not None else None,
-        plan_left=left_of(facts),
+        plan_left=left_of(facts) if request.plan else None,
         mended=mended_by(facts),
         insecure_tls=facts.insecure_tls,
         verified=run.verified if result is Result.SUCCEEDED else None,

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from functions.drift import Drift
@@ -117,7 +118,7 @@ class Hold:
     release: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """What stands between NetBox and the fabric. `held` objects differ, but carry the tag that forbids a change.
 
@@ -168,9 +169,9 @@ class Plan:
         ]
         return {f"{verb} {op.model} {op.key}": _sum(doing, 12) for verb, op, doing in doings}
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """Identifies the plan by its operations: 16 hexadecimal digits."""
+        """Identifies the plan by its operations: 16 hexadecimal digits. Of a large plan it takes a second or more."""
         return digest_of(self.operations)
 
 

@@ -201,7 +201,9 @@ class Run:
         with self._on(Side.NETBOX):
             actual, plan = self._narrow(netbox, fabric, translation) or self._full(netbox, fabric, translation)
         self._know(plan=plan)
-        self.listen("planned", {"creates": len(plan.creates), "updates": len(plan.updates), "stale": len(plan.stale)})
+        counts = {"creates": len(plan.creates), "updates": len(plan.updates), "stale": len(plan.stale)}
+        # Of a large plan it takes a second, which the time that is kept for reporting has not.
+        self.listen("planned", {**counts, "digest": plan.digest})
         return actual, plan
 
     def _narrow(self, netbox: NetBoxReader, fabric: Fabric, translation: Translation) -> tuple[Actual, Plan] | None:

@@ -186,7 +186,7 @@ class SyncEnded:
         str | None, Said(OrNull(TEXT), "names the plan that was made, which was applied unless `error` says otherwise")
     ] = None
     plan_left: Annotated[
-        str | None, Said(OrNull(TEXT), "names what is left of a plan that was cut off; null where nobody knows")
+        str | None, Said(OrNull(TEXT), "names what is left of an agreed plan that was cut off; null where nobody knows")
     ] = None
     drift: Annotated[
         Mapping[str, int],

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.agreed import moved, rest
+from functions.applied import Applied
 from functions.drift import Drift
+from functions.ending import outcome_of
+from functions.events import SyncRequest
+from functions.facts import Facts
 from functions.fields import KEY
 from functions.plan import Change, Create, Delete, Plan, Stale, Update, digest_of
 from functions.putback import mended
 from functions.records import Record, Ref
+from functions.sync import Run
 from functions.waves import Operation, parts, waves
+from infra.deadline import Deadline
+from infra.secrets import DirectorySecrets
 
 DEVICE = Ref("device", "a/Switch/d/s1")
 ADDRESS = Ref("ip_address", "a/Switch/d/s1#ip")
@@ -143,3 +152,19 @@ def test_of_many_objects_an_outcome_tells_the_first_twenty_and_how_many_there_ar
     ops = [Update(device(f"a/Switch/d/s{at:02}"), at, (Change("serial", "x", "y", Drift.BOTH),)) for at in range(1, 31)]
     told = mended(ops).as_dict()
     assert (len(told["put_back"]), told["put_back_total"], told["drift"]["both"]) == (20, 30, 30)
+
+
+def test_the_digest_of_a_plan_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    monkeypatch.setattr("functions.plan.digest_of", lambda operations: made.append(len(operations)) or "digest")
+    plan = replace(WHOLE)
+    assert (plan.digest, plan.digest, len(made)) == ("digest", "digest", 1)
+
+
+@pytest.mark.parametrize(("agreed", "told"), [(None, False), (WHOLE.digest, True)], ids=["nobody", "somebody"])
+def test_what_is_left_is_told_of_a_plan_that_somebody_agreed_to(agreed: str | None, told: bool) -> None:
+    request = SyncRequest("a", "r", "r", plan=agreed)
+    run = Run(request, DirectorySecrets(Path(), ""), Deadline.after(1))
+    run.facts = Facts(plan=WHOLE, applied=Applied(settled=list(WHOLE.creates[:1]), cut=True, left=1))
+    outcome = outcome_of(run, run.now(), 0)
+    assert (outcome.plan_digest, outcome.plan_left is not None) == (WHOLE.digest, told)
