@@ -12,6 +12,7 @@ from bench.chain import chain, first_invocation
 from bench.cold import cold_starts
 from bench.delivery import deliveries
 from bench.fleet import fleet
+from bench.latency import latencies
 from bench.load import VARIANTS, first_load
 from bench.many import ticks
 from bench.measure import Measure, committed, keep, machine, meets
@@ -85,6 +86,7 @@ def benches(state: Path, rounds: int, minutes: float) -> Mapping[str, Bench]:
         "cold": lambda: cold_starts(state),
         "delivery": lambda: deliveries(state),
         "tick": lambda: ticks(state),
+        "latency": lambda: latencies(SMALL, "generated lab", state),
         "quiet": lambda: quiet(3, 6, 3),
         "quiet-large": lambda: quiet(16, 48, 24),
         "load": lambda: first_load(
