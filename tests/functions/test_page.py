@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from functions.bootstrap import bootstrap
 from tests.functions.web_house import TOKEN, Desk, desk
+from tests.netbox_content import opened
 from tests.netbox_fixtures import ServedNetBox
 from tests.pubsub_fixtures import eventually
 
@@ -141,3 +144,40 @@ def test_a_link_from_netbox_finds_the_login_that_a_strict_cookie_was_kept_back_f
     browser.get(served.url.replace("127.0.0.1", "localhost") + "/login")
     browser.execute_script("location.href = arguments[0]", served.url + "/fabrics/held")
     assert eventually(lambda: "held" in browser.title, 20.0)
+
+
+def test_a_person_comes_from_netbox_syncs_now_and_opens_what_was_made(served: Desk, browser: Any) -> None:
+    with opened(served.netbox) as netbox:
+        for _ in bootstrap(netbox, served.url):  # with links to the page
+            pass
+    browser.get(f"{served.netbox.url}/login/")
+    one(browser, "input[name=username]").send_keys(served.netbox.running.username)
+    one(browser, "input[name=password]").send_keys(served.netbox.running.password)
+    one(browser, "form[action*=login] button[type=submit]").click()
+    browser.get(f"{served.netbox.url}/virtualization/clusters/?q=journey")
+    link(browser, "journey").click()
+    began = time.monotonic()
+    link(browser, "Sync now").click()
+    assert eventually(lambda: "Log in" in browser.title, 20.0)
+    one(browser, "input[name=name]").send_keys("Ada")
+    one(browser, "input[name=token]").send_keys(TOKEN)
+    press(browser, "Log in")
+    assert eventually(lambda: "journey" in browser.title, 20.0)
+    press(browser, "Sync now")
+    assert eventually(lambda: "in sync" in one(browser, "h1").text, 60.0)
+    assert time.monotonic() - began < 60.0
+    link(browser, "its devices").click()
+    link(browser, "leaf-1").click()
+    assert eventually(lambda: "leaf-1" in browser.title, 20.0)
+    assert "/dcim/devices/" in browser.current_url
+    assert "fabric-journey" in one(browser, "body").text
+
+
+def link(browser: Any, text: str) -> Any:
+    """The first link with this text that is shown; a menu in front of it is opened."""
+    found = browser.find_elements("xpath", f"//a[normalize-space(.)='{text}']")
+    assert found, f"no link {text!r} at {browser.current_url}: {one(browser, 'body').text[:2000]}"
+    if not found[0].is_displayed():
+        menu = "arguments[0].closest('.dropdown, .btn-group')?.querySelector('button')?.click()"
+        browser.execute_script(menu, found[0])
+    return found[0]

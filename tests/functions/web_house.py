@@ -19,7 +19,7 @@ from tests.netbox_fixtures import ServedNetBox
 
 TOKEN = "a-token-that-nobody-guesses"
 HOOK_KEY = "a-key-of-netboxs-own-webhook"
-FABRICS = ("lab", "other", "held", "slow", "shown")
+FABRICS = ("lab", "other", "held", "slow", "shown", "journey")
 
 
 @dataclass(frozen=True)
