@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from functions.ending import outcome_of
+from functions.ending import outcome_of, settle
 from functions.errors import Code, Problem
 from functions.events import SyncRequest
 from functions.facts import Facts
 from functions.outcome import Outcome
-from functions.sync import EXPECTED, Run, settle
+from functions.sync import EXPECTED, Run
 from infra.deadline import Deadline
 from infra.netbox import NetBox
 from infra.secrets import SecretStore, read_netbox_token

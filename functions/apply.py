@@ -100,7 +100,8 @@ class Applier:
                     done.cut = isinstance(end, DeadlineExceeded)
                     done.stopped = None if done.cut else problem_of(end, Side.NETBOX)
         # What there was no time to look at goes in the next run, which is worth asking for where this one got on.
-        done.cut = done.cut or (bool(plan.later) and not done.stopped and done.deleted.total() > 0)
+        progress = (plan.later and done.deleted.total() > 0) or (plan.more and done.written > 0)
+        done.cut = done.cut or (bool(progress) and not done.stopped)
         return done
 
     def _hand_out(self, turns: Turns, window: Window, flights: Flights, done: Applied) -> bool:

@@ -1,16 +1,20 @@
-"""The outcome that the facts of a run allow, or the earlier one of a request that comes again."""
+"""The outcome that the facts of a run allow, or the earlier one of a request that comes again; and its record."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from functions.errors import Code, Problem
 from functions.events import SyncRequest
 from functions.facts import judge, kinds_of, left_of, mended_by, objects_of
+from functions.lease import lost
 from functions.outcome import Outcome, Result
+from functions.settle import announcements, config_digest, record, settled, unheld, worth_recording
 from functions.standing import End
 from infra.deadline import Deadline
+from infra.netbox import NetBox
 
 if TYPE_CHECKING:
     from functions.sync import Run
@@ -70,3 +74,22 @@ def _told_again(request: SyncRequest, end: End, deadline: Deadline) -> Outcome:
         problem=problem,
         told_again=True,
     )
+
+
+def settle(run: Run, netbox: NetBox, outcome: Outcome) -> Outcome:
+    """Record how the run ended on its fabric's cluster; the outcome, which is another one where the lease was lost."""
+    if run.row is None or outcome.result is Result.SKIPPED or outcome.told_again:
+        return outcome
+    lease = run.lease_of(netbox)
+    if lease.mine is None and not worth_recording(run.standing, outcome):
+        return outcome
+    after = settled(run.standing, run.request, outcome, run.facts.stalled, config_digest(lease.row))
+    notes = run.facts.plan.notes if run.facts.plan is not None else {}
+    # Who speaks for a run that died sees the lease of that run: what the fabric was is told without it.
+    before = run.before or unheld(run.standing)
+    unrecorded = record(lease, after, notes, run.deadline)
+    if lease.mine is not None and not lease.ours():
+        return replace(outcome, result=Result.FAILED, problem=lost(lease.recorded()), reasons=())
+    if unrecorded is None:
+        run.announcements = announcements(before, after, outcome, run.now())
+    return outcome

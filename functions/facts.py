@@ -99,6 +99,8 @@ def _left(plan: Plan, applied: Applied) -> list[str]:
     reasons += [
         f"{stale.model} {stale.key} is no longer in the fabric, and nothing was decided" for stale in plan.undecided
     ]
+    if plan.more:
+        reasons.append(f"{plan.more} objects of the fabric were not compared")
     if applied.left > 0:
         reasons.append(f"{applied.left} objects were planned and not written")
     return reasons

@@ -41,6 +41,9 @@ MOST_BYTES: Final = 4 * 1024 * 1024
 _DIGEST: Final = 5
 """Bytes of a unit's digest: a changed unit looks unchanged once in 10^12 changes, until the next full comparison."""
 
+_OPEN: Final = bytes(_DIGEST)
+"""In the place of a digest: of this unit NetBox may hold anything of its models."""
+
 _OWNED: Final = tuple(name for name, model in MODELS.items() if not (model.shared or model.named))
 
 
@@ -50,6 +53,11 @@ class Unit:
 
     digest: bytes
     models: frozenset[str] = frozenset()
+
+    @property
+    def open(self) -> bool:
+        """Whether it was not confirmed."""
+        return self.digest == _OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +272,27 @@ def _waits(stale: Stale, actual: Actual) -> bool:
     return since_of(existing.custom) is not None and STALE_TAG in existing.tags and HOLD_TAG not in existing.tags
 
 
-def confirmed(records: Iterable[Record], left: Plan) -> dict[str, Unit]:
-    """The units of which nothing is left to write by the plan that is `left`: NetBox holds them."""
+def confirmed(records: Iterable[Record], left: Plan, later: Mapping[str, Collection[str]]) -> dict[str, Unit]:
+    """What NetBox holds of `records`. Open are the units of which something is `left` to write, and those that were not
+    looked at (`later`, with the models of which there may be something)."""
     ops: list[Create | Update] = [*left.creates, *left.updates, *left.held]
     open_ = {unit_of(op.model, op.key) for op in ops}
-    return {name: unit for name, unit in units_of(records).items() if name not in open_}
+    found = {name: Unit(_OPEN, u.models) if name in open_ else u for name, u in units_of(records).items()}
+    return found | {name: Unit(_OPEN, frozenset(some)) for name, some in later.items()}
+
+
+def portion(names: Collection[str], first: Collection[str], records: Iterable[Record], most: int) -> frozenset[str]:
+    """Some `most` of the units `names`: those that go `first`, then in the order of `records`, each with all of
+    `names` that it refers to."""
+    wanted = by_unit(records)
+    chosen: set[str] = set()
+    for name in (*first, *(name for name in wanted if name in names)):
+        if len(chosen) >= most:
+            break
+        waiting = [name]
+        while waiting:
+            if (one := waiting.pop()) not in chosen:
+                chosen.add(one)
+                refs = (ref for record in wanted.get(one, ()) for ref in references(record))
+                waiting += [unit for ref in refs if (unit := unit_of(ref.model, ref.key)) in names]
+    return frozenset(chosen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -22,6 +22,7 @@ from functions.memory import (
     differing,
     full_hours,
     mapping_version,
+    portion,
     too_much,
     unit_of,
     units_of,
@@ -37,7 +38,8 @@ from functions.translate.addressing import underlay_key
 from infra.netbox import NetBox, NetBoxReader, Row
 
 MOST_UNITS: Final = 150
-"""Units that are looked at one by one; with more, reading everything costs less."""
+"""Units that are looked at one by one; with more, reading everything costs less. Where a run was cut off, so many of
+what it left are a part that the next run looks at: no run writes more in its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,19 @@ type Units = Mapping[str, frozenset[str]]
 """Units to look at, each with the models of which NetBox may hold something of it."""
 
 
-def to_look_at(known: Recollection, translation: Translation, fabric: Fabric) -> Units | None:
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The units that may differ: those to look at in this run, and what it has no time for."""
+
+    units: Units
+    later: Units = field(default_factory=dict)
+
+
+def to_look_at(known: Recollection, translation: Translation, fabric: Fabric) -> Look | None:
     """The units that may differ; None where everything may.
 
-    Of a unit that is not remembered NetBox holds nothing but what it is to hold: the comparison of everything, on which
-    the memory rests, had nothing left over, and the log tells what came since.
+    Of a unit that is not remembered NetBox holds nothing: the comparison of everything, on which the memory rests, had
+    nothing left over, and the log tells what came since.
     """
     records = translation.records
     touched = moved(known.since.entries, fabric.name, found_by_key(records), records)
@@ -84,12 +94,26 @@ def to_look_at(known: Recollection, translation: Translation, fabric: Fabric) ->
     names, marked = touched.units.keys() | differing(before, now, translation.unseen), known.memory.stale
     if names:
         names |= marked.keys()  # what is marked as gone may come back, under another key too
-    if len(names) > MOST_UNITS:
+    goes_on = any(unit.open for unit in before.values())
+    if len(names) > MOST_UNITS and not goes_on:
         return None
     units = {
         name: frozenset[str]().union(*(side[name].models for side in (before, now) if name in side)) for name in names
     }
-    return {name: some.union(*(side.get(name, ()) for side in (touched.units, marked))) for name, some in units.items()}
+    units = {
+        name: some.union(*(side.get(name, ()) for side in (touched.units, marked))) for name, some in units.items()
+    }
+    if len(names) <= MOST_UNITS:
+        return Look(units)
+    # What others touched, and what is gone, is not put off: with it everything may have to be compared.
+    first = touched.units.keys() | marked.keys() | (names - now.keys())
+    chosen = portion(names, first, records, MOST_UNITS)
+    if len(first) > MOST_UNITS or len(chosen) > 4 * MOST_UNITS:
+        return None
+    return Look(
+        {name: some for name, some in units.items() if name in chosen},
+        {name: some for name, some in units.items() if name not in chosen},
+    )
 
 
 def unmoved(translation: Translation) -> Plan:
@@ -97,32 +121,36 @@ def unmoved(translation: Translation) -> Plan:
     return Plan(unchanged=Counter(record.model for record in translation.records))
 
 
-def plan_of(
-    netbox: NetBoxReader, fabric: Fabric, translation: Translation, known: Recollection, units: Units
-) -> tuple[Actual, Plan] | None:
-    """What NetBox holds of `units`, and what is to be done about it; None where everything must be compared."""
-    wanted = by_unit(translation.records)
+def plan_of(netbox: NetBoxReader, fabric: Fabric, translation: Translation, look: Look) -> tuple[Actual, Plan] | None:
+    """What NetBox holds of the units, and what is to be done about it; None where everything must be compared."""
+    units, wanted = look.units, by_unit(translation.records)
     records = [record for name in units for record in wanted.get(name, ())]
     refs = {ref for record in records for ref in references(record)} | found_by_key(records)
     actual = survey_units(netbox, fabric, units, unit_of, refs)
     order = {(record.model, record.key): at for at, record in enumerate(translation.records)}
     records.sort(key=lambda record: order[record.model, record.key])
     plan = compare_and_adopt(netbox, records, translation, actual, fabric)
-    if too_much(plan, actual, units, translation.records, fabric.deletion.policy):
+    among = units.keys() | look.later.keys()
+    if too_much(plan, actual, among, translation.records, fabric.deletion.policy) or (look.later and not len(plan)):
         return None
-    rest = Counter(r.model for r in translation.records if unit_of(r.model, r.key) not in units)
-    return actual, replace(plan, waiting=plan.stale, unchanged=Counter(plan.unchanged) + rest)
+    rest = Counter(r.model for r in translation.records if unit_of(r.model, r.key) not in among)
+    more = sum(len(wanted.get(name, ())) for name in look.later)
+    return actual, replace(plan, waiting=plan.stale, unchanged=Counter(plan.unchanged) + rest, more=more)
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """What a run confirmed: of its `records` all but what is `left` of its plan, by what the log had up to `mark`.
+    """What a run confirmed: of its `records` all but what is `left` of its plan, by what the log had up to `mark`, and
+    but what it did not look at (`later`).
 
-    `lease` is the number of the run's lease; `verified_at` is when the last comparison of everything began.
+    `lease` is the number of the run's lease; `verified_at` is when the last comparison of everything began. `refused`:
+    NetBox would not take something.
     """
 
     records: Collection[Record]
     left: Plan
+    later: Units
+    refused: bool
     mark: Mark
     verified_at: datetime
     lease: int
@@ -134,11 +162,11 @@ def remember(netbox: NetBox, fabric: Fabric, cluster: Row, holder: int, found: C
     for one in found.left.stale:
         name = unit_of(one.model, one.key)
         stale[name] = stale.get(name, frozenset()) | {one.model}
-    units = confirmed(found.records, found.left)
+    units = confirmed(found.records, found.left, found.later)
     if stale and fabric.deletion.policy is DeletePolicy.DELETE:
         return  # every run compares everything until they are gone
-    if len(units_of(found.records)) - len(units) > MOST_UNITS:
-        return
+    if found.refused and sum(unit.open for unit in units.values()) > MOST_UNITS:
+        return  # it would be in the way of what comes behind it, again and again
     since = recall.since(netbox, found.mark, netbox.writes)
     after = recall.accounted(since, fabric.name, found_by_key(found.records)) if since is not None else None
     if after is not None:

@@ -125,7 +125,7 @@ class Plan:
     Of the `stale` objects, `marks` are to be marked, `waiting` are marked and stay for now, `deletes` go in this run,
     `later` go in the runs after it (this one has no time to look at them), and `holds` are left as they are.
     `notes` are custom fields of the fabric's own cluster, written at the end of the run. What `first` writes only lets
-    the others pass.
+    the others pass. `more` counts the objects of the fabric that were not compared, as runs after this one will.
     """
 
     creates: tuple[Create, ...] = ()
@@ -140,6 +140,7 @@ class Plan:
     holds: tuple[Hold, ...] = ()
     notes: Mapping[str, Any] = field(default_factory=dict)
     first: tuple[Update, ...] = ()
+    more: int = 0
 
     def __len__(self) -> int:
         """How many objects would be written."""

@@ -29,6 +29,10 @@ A_SECOND: Final = 4.0
 LOOK_SHARE: Final = 0.3
 """The share of the time left that looking again may take, on either side: what was not seen in it is held."""
 
+ALONE_SHARE: Final = 0.7
+"""The same for what people hung on objects, where nothing is to be written before them: else a NetBox that is too slow
+for the smaller share would have them wait for ever."""
+
 type LookUp = Callable[[Collection[Source]], Mapping[Source, str]]
 """Looks for sources in the fabric, by name; those that are not proved to be gone, each with the reason."""
 
@@ -77,7 +81,8 @@ def _settled(
     most = max(1, int(netbox.deadline.left() * A_SECOND))
     chosen, later = free[:most], free[most:]
     kept = _still_there(chosen, fabric.name, snapshot, look_up)
-    kept |= _hung([s for s in chosen if s not in kept], actual, fabric.name, netbox)
+    share = LOOK_SHARE if plan.creates or plan.updates or plan.marks else ALONE_SHARE
+    kept |= _hung([s for s in chosen if s not in kept], actual, fabric.name, netbox, share)
     later += [s for s, reason in kept.items() if reason == NO_TIME]
     stuck |= blocked([s for s in free if s not in kept or s in later], used, plan.updates)
     stuck = {s: user for s, user in stuck.items() if s not in kept}
@@ -137,9 +142,11 @@ def _still_there(chosen: Collection[Stale], fabric: str, snapshot: Snapshot, loo
     return {s: there[source] for s, source in sources.items() if source in there}
 
 
-def _hung(chosen: Collection[Stale], actual: Actual, fabric: str, netbox: NetBoxReader) -> dict[Stale, str]:
+def _hung(
+    chosen: Collection[Stale], actual: Actual, fabric: str, netbox: NetBoxReader, share: float
+) -> dict[Stale, str]:
     whole = netbox.deadline
-    netbox.deadline = whole.within(whole.check("looking for what people hung on what goes") * LOOK_SHARE)
+    netbox.deadline = whole.within(whole.check("looking for what people hung on what goes") * share)
     try:
         return hanging(netbox, chosen, actual.owned, fabric)
     finally:

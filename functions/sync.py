@@ -17,19 +17,19 @@ from functions.adopt import compare_and_adopt
 from functions.agreed import rest
 from functions.applied import Applied
 from functions.apply import Applier
-from functions.ending import outcome_of
+from functions.ending import outcome_of, settle
 from functions.errors import Code, Problem, Side, SyncStopped, problem_of
 from functions.events import SyncRequest
 from functions.fabric import Fabric
 from functions.facts import Facts, gaps, judge
 from functions.fields import STALE_TAG
 from functions.guard import Source, permit
-from functions.lease import FabricLease, LeaseHeldError, lost
+from functions.lease import FabricLease, LeaseHeldError
 from functions.memory import Mark
 from functions.narrow import (
     Confirmed,
+    Look,
     Recollection,
-    Units,
     move_mark,
     plan_of,
     recollect,
@@ -45,7 +45,7 @@ from functions.recall import mark_now
 from functions.records import Ref
 from functions.retire import look_up_in, retire
 from functions.rows import found_by_key
-from functions.settle import announcements, config_digest, record, settled, unheld, worth_recording
+from functions.settle import config_digest
 from functions.standing import End, Standing, standing_of
 from functions.survey import survey
 from functions.translate import Translation, translate
@@ -100,7 +100,7 @@ class Run:
     verified: Verified | None = None
     verified_at: datetime | None = None
     _known: Recollection | None = None
-    _look_at: Units | None = None
+    _look_at: Look | None = None
     _mark: Mark | None = None
     _credentials: Credentials | None = None
     _side: Side = Side.NETBOX
@@ -159,7 +159,7 @@ class Run:
         translation = self._read(fabric)
         if self.facts.snapshot is not None and not gaps(self.facts.snapshot, translation):
             self._look_at = to_look_at(self._known, translation, fabric)
-        if self._look_at is None or self._look_at:
+        if self._look_at is None or self._look_at.units:
             return False
         self.verified, self.verified_at = Verified.CHANGES, self._known.memory.verified_at
         self._know(plan=unmoved(translation), applied=Applied())
@@ -207,9 +207,9 @@ class Run:
         return actual, plan
 
     def _narrow(self, netbox: NetBoxReader, fabric: Fabric, translation: Translation) -> tuple[Actual, Plan] | None:
-        if self._known is None or not self._look_at:
+        if self._known is None or self._look_at is None:
             return None
-        made = plan_of(netbox, fabric, translation, self._known, self._look_at)
+        made = plan_of(netbox, fabric, translation, self._look_at)
         if made is not None:
             self.verified, self.verified_at = Verified.CHANGES, self._known.memory.verified_at
             self._mark = self._known.since.mark
@@ -246,11 +246,21 @@ class Run:
             return
         if lease is None or lease.mine is None or self.verified_at is None:
             return
-        if facts.plan is None or facts.translation is None:
+        if facts.plan is None or facts.snapshot is None or facts.translation is None:
             return
-        left, reporting = rest(facts.plan, applied.settled), self.deadline.reporting()
+        if gaps(facts.snapshot, facts.translation):
+            return  # of what could not be read, nothing is known
+        reporting = self.deadline.reporting()
         netbox.deadline = reporting.within(max(self.deadline.left(), reporting.left() * MEMORY_SHARE))
-        found = Confirmed(facts.translation.records, left, self._mark, self.verified_at, lease.mine.number)
+        found = Confirmed(
+            records=facts.translation.records,
+            left=rest(facts.plan, applied.settled),
+            later=self._look_at.later if facts.plan.more and self._look_at else {},
+            refused=bool(applied.refused),
+            mark=self._mark,
+            verified_at=self.verified_at,
+            lease=lease.mine.number,
+        )
         try:
             remember(netbox, fabric, lease.row, holder, found)
         except (DeadlineExceeded, NetBoxError, TransportError) as failed:
@@ -329,22 +339,3 @@ def sync(run: Run, netbox: NetBox, started_at: datetime | None = None) -> Outcom
         log.exception("the sync of %s failed by a fault of fabric-sync", run.request.fabric)
         run.stopped(error)
     return settle(run, netbox, outcome_of(run, started_at, netbox.requests))
-
-
-def settle(run: Run, netbox: NetBox, outcome: Outcome) -> Outcome:
-    """Record how the run ended on its fabric's cluster; the outcome, which is another one where the lease was lost."""
-    if run.row is None or outcome.result is Result.SKIPPED or outcome.told_again:
-        return outcome
-    lease = run.lease_of(netbox)
-    if lease.mine is None and not worth_recording(run.standing, outcome):
-        return outcome
-    after = settled(run.standing, run.request, outcome, run.facts.stalled, config_digest(lease.row))
-    notes = run.facts.plan.notes if run.facts.plan is not None else {}
-    # Who speaks for a run that died sees the lease of that run: what the fabric was is told without it.
-    before = run.before or unheld(run.standing)
-    unrecorded = record(lease, after, notes, run.deadline)
-    if lease.mine is not None and not lease.ours():
-        return replace(outcome, result=Result.FAILED, problem=lost(lease.recorded()), reasons=())
-    if unrecorded is None:
-        run.announcements = announcements(before, after, outcome, run.now())
-    return outcome

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,20 @@ class Story:
     def cluster(self) -> Cluster:
         return self.served.cluster
 
-    def sync(self, hours: float = 0.0) -> Outcome:
-        """One run, so many hours after the last one."""
+    def sync(self, hours: float = 0.0, cut_after: int | None = None, batch: int = 100) -> Outcome:
+        """One run, so many hours after the last one; its deadline comes after so many bulk requests, if any."""
         self.now += timedelta(hours=hours)
         self.runs += 1
         deadline = Deadline.after(self.seconds, reserve=5)
         request = SyncRequest(self.name, f"r{self.runs}", f"r{self.runs}")
-        run = Run(request, open_secrets(str(self.secrets), "fabric-"), deadline, now=lambda: self.now)
+        secrets, sent = open_secrets(str(self.secrets), "fabric-"), count(1)
+
+        def hear(step: str, facts: dict[str, Any]) -> None:
+            if step == "applied" and next(sent) == cut_after:
+                self.netbox.deadline = Deadline.after(0.001)
+
+        at_once = 4 if cut_after is None else 1
+        run = Run(request, secrets, deadline, batch, at_once, listen=hear, now=lambda: self.now)
         self.netbox.deadline = deadline
         self.netbox.requests = 0  # as with a door of the run's own, which people do not use
         self.netbox.writes.clear()
@@ -78,13 +86,16 @@ class Story:
 
 
 @contextmanager
-def story(served: ServedNetBox, place: Path, name: str, cluster: Cluster, **custom: Any) -> Iterator[Story]:
+def story(
+    served: ServedNetBox, place: Path, name: str, cluster: Cluster, *, synced: bool = True, **custom: Any
+) -> Iterator[Story]:
     """A fabric of the given content, registered with `custom` fields and synced once."""
     with serve({name: cluster}, place) as fabrics, opened(served, 600) as netbox:
         with_fabric(netbox, name, **custom)
         told = Story(fabrics[name], netbox, place / "secrets", name)
-        first = told.sync()
-        assert (first.result, first.reasons) == (Result.SUCCEEDED, ())
+        if synced:
+            first = told.sync()
+            assert (first.result, first.reasons) == (Result.SUCCEEDED, ())
         yield told
 
 

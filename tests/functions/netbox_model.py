@@ -16,6 +16,7 @@ from functions.actual import Actual, Existing
 from functions.drift import applied
 from functions.fabric import Fabric
 from functions.fields import APPLIED, KEY, NAME
+from functions.operations import needs
 from functions.plan import Create, Delete, Plan, Update
 from functions.records import BY_CONTENT_TYPE, MODELS, Ref, Shape
 from functions.rows import comparable, found_by_key, identity, plain_json, references
@@ -100,6 +101,8 @@ class World:
             id_ = ids.get(Ref(record.model, record.key)) if op.id is None else op.id
             if id_ not in self.things[record.model]:
                 return "it is not there"
+            if missing := [ref for ref in needs(op) if ref not in ids]:
+                return f"{missing[0]} is not there"
             there = self.things[record.model][id_]
             changes = {change.field: change.after for change in op.changes}
             own = {name: value for name, value in changes.items() if name in fields}

@@ -12,7 +12,7 @@ from functions.actual import Actual, Existing
 from functions.changelog import Entry, moved
 from functions.compare import compare
 from functions.fabric import DeletePolicy
-from functions.memory import differing, too_much, unit_of, units_of
+from functions.memory import confirmed, differing, portion, too_much, unit_of, units_of
 from functions.plan import Plan
 from functions.records import MODELS, Record
 from functions.rows import found_by_key
@@ -75,3 +75,52 @@ def test_the_plan_of_what_moved_is_the_plan_of_everything_or_everything_is_compa
     full = compare(found.records, site.world.survey(site.fabric, found), "a", found.complete, unseen=found.unseen)
     assert (written(plan), plan.stale) == (written(full), full.stale)
     assert len(plan.first) == len(full.first)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(FABRICS, st.floats(0, 1), st.integers(1, 12))
+def test_what_a_run_left_is_written_part_by_part_and_ends_as_a_run_of_everything_does(
+    drawn: Drawn, share: float, most: int
+) -> None:
+    site = put(World(), "a", drawn.cluster("a"))
+    plan, actual = site.plan()
+    site.world.apply(replace(plan, creates=plan.creates[: int(share * len(plan.creates))]), actual, site.fabric)
+    found = site.translation()
+    now = units_of(found.records)
+    before = confirmed(found.records, plan, {})
+    assert all(before[name].open for name in now if name.partition(":")[0] not in MODELS)
+    parts_ = 0
+    while names := differing(before, now, found.unseen):
+        chosen = portion(names, (), found.records, most)
+        assert chosen <= names
+        some, less = narrow(found.records, site.world.survey(site.fabric, found), set(chosen))
+        part = compare(some, less, "a", found.complete, unseen=found.unseen)
+        assert too_much(part, less, names, found.records, DeletePolicy.MARK) is None
+        assert site.world.apply(part, less, site.fabric) == []
+        later = {name: now[name].models for name in names - chosen}
+        before = confirmed(found.records, Plan(), later)
+        parts_ += 1
+    event(f"{min(parts_, 10)} parts")
+    assert site.settled
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(FABRICS, st.floats(0, 1))
+def test_nothing_of_what_a_run_left_is_forgotten_when_the_fabric_changes_before_the_next(
+    drawn: Drawn, share: float
+) -> None:
+    site = put(World(), "a", drawn.cluster("a"))
+    plan, actual = site.plan()
+    site.world.apply(replace(plan, creates=plan.creates[: int(share * len(plan.creates))]), actual, site.fabric)
+    before = confirmed(site.translation().records, plan, {})
+    churn(site.cluster, drawn.seed, 1 + drawn.changes)
+    found = site.translation()
+    units = set(differing(before, units_of(found.records), found.unseen))
+    some, less = narrow(found.records, site.world.survey(site.fabric, found), units)
+    part = compare(some, less, "a", found.complete, unseen=found.unseen)
+    if too_much(part, less, units, found.records, DeletePolicy.MARK):
+        event("everything is compared")
+        return
+    event("only what moved is compared")
+    full = compare(found.records, site.world.survey(site.fabric, found), "a", found.complete, unseen=found.unseen)
+    assert (written(part), part.stale) == (written(full), full.stale)
