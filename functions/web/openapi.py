@@ -54,6 +54,8 @@ _FABRIC: Final[Json] = {
         "configured": {"type": "boolean"},
         "missing": {"type": "string", "description": "what its settings lack; empty where nothing is"},
         "enabled": {"type": "boolean"},
+        "suspended_until": _MOMENT,
+        "suspend_reason": {"type": "string"},
         "last_result": {"type": ["string", "null"]},
         "last_attempt": _MOMENT,
         "last_success": _MOMENT,
