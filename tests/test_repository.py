@@ -300,7 +300,7 @@ def judged(tmp_path: Path, *cases: tuple[str, str | None], least: int = 1) -> su
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
-@pytest.mark.parametrize("marker", ["netbox", "emulator"])
+@pytest.mark.parametrize("marker", ["netbox", "emulator", "browser"])
 def test_ci_refuses_a_run_that_left_the_real_thing_out(marker: str, tmp_path: Path) -> None:
     told = judged(tmp_path, ("slow", None), (marker, "no java on the path"))
     assert told.returncode == 1
