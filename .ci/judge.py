@@ -1,11 +1,15 @@
-"""Reads pytest's report and refuses one in which the real NetBox or the real emulator was left out."""
+"""Reads pytest's report and refuses one in which the real NetBox, emulator or browser was left out."""
 
 from __future__ import annotations
 
 import sys
 from xml.etree import ElementTree
 
-REAL = {"netbox", "emulator"}  # the markers of pyproject.toml; tests/report_markers.py writes them into the report
+REAL = {
+    "netbox",
+    "emulator",
+    "browser",
+}  # the markers of pyproject.toml; tests/report_markers.py writes them into the report
 
 
 def complaints(report: str, least: int) -> list[str]:

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import flask
 import functions_framework
 
 # functions-framework puts this file's folder on the path, not its parent, where the two floors are packages.
@@ -20,7 +21,6 @@ from infra.settings import Settings
 from infra.telemetry import setup
 
 if TYPE_CHECKING:
-    import flask
     from werkzeug.wrappers import Response
 
     from functions.handler import SyncHandler
@@ -103,3 +103,6 @@ def manual(request: flask.Request) -> Response:
 _TARGETS = {"sync": _sync, "manual": _manual, "tick": _tick, "record": _record}
 if (_target := os.environ.get("FUNCTION_TARGET", "")) in _TARGETS:
     _TARGETS[_target]()
+if _target == "manual":
+    # functions-framework refuses some paths itself, with a page of its own: here every answer is one of ours.
+    functions_framework.errorhandler(404)(lambda _: _manual().answer(flask.request))

@@ -11,9 +11,10 @@ from typing import Any, Final
 from functions import contract, journal, registry
 from functions.contract import ContractError, Result, StatusChanged, SyncEnded
 from functions.errors import Code, Side, SyncStopped, problem_of
-from functions.notify import NotTakenError, note_of, send
+from functions.notify import Note, NotTakenError, mail, note_of, send
 from functions.standing import End, standing_of
 from infra.deadline import Deadline, DeadlineExceeded
+from infra.mail import MailServer
 from infra.netbox import NetBox, NetBoxError
 from infra.secrets import SecretError, read_netbox_token
 from infra.settings import Settings
@@ -75,9 +76,24 @@ class RecordHandler:
                 entered = journal.enter(netbox, row["id"], event.id, journal.entry_of(event))
         # Last, for it may come twice: its id tells. What NetBox did not take must not be told as if it had.
         note = note_of(event, ends)
-        if note is not None and settings.notify_url and settings.notify_key:
-            send(note, settings.notify_url, settings.notify_key, deadline.reporting(), datetime.now(UTC))
+        if note is not None:
+            self._tell(note, deadline.reporting())
         return {"event": event.id, "entry": entered, "note": note.turn.value if note else None}
+
+    def _tell(self, note: Note, deadline: Deadline) -> None:
+        """Tell everybody who is to be told; who cannot be told keeps nobody else from it, and is raised at last."""
+        settings, failed = self.settings, None
+        if settings.notify_email and settings.smtp_url:
+            server = MailServer.from_url(settings.smtp_url, settings.smtp_password)
+            share = deadline.within(deadline.check("a notification") / 2) if settings.notify_url else deadline
+            try:
+                mail(note, settings.notify_email, server, share, datetime.now(UTC))
+            except (DeadlineExceeded, NotTakenError) as error:
+                failed = error
+        if settings.notify_url and settings.notify_key:
+            send(note, settings.notify_url, settings.notify_key, deadline, datetime.now(UTC))
+        if failed is not None:
+            raise failed
 
     def _passed(self, why: str) -> Answer:
         log.warning("passed over an event: %s", why)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from infra.redaction import Secret, redact
 from infra.variables import VARIABLES, Unfit, is_loopback
@@ -35,6 +36,9 @@ class Settings:
     tick_s: int  # between two messages of the scheduler, seconds
     notify_url: str | None  # told of failures and recoveries
     notify_key: Secret | None  # by which that is signed
+    notify_email: str | None  # who is told as well, between commas
+    smtp_url: str | None  # the mail server for that
+    smtp_password: Secret | None  # of the user that the URL names
     project: str | None
     topic_requests: str
     topic_outcomes: str
@@ -122,6 +126,14 @@ def _signed(values: Mapping[str, Any], given: Mapping[str, str]) -> Iterator[str
         yield "FABRIC_SYNC_NOTIFY_URL is set, but FABRIC_SYNC_NOTIFY_KEY is not: whoever is told must know by whom"
 
 
+def _mailed(values: Mapping[str, Any], given: Mapping[str, str]) -> Iterator[str]:
+    if ("FABRIC_SYNC_NOTIFY_EMAIL" in given) != ("FABRIC_SYNC_SMTP_URL" in given):
+        yield "FABRIC_SYNC_NOTIFY_EMAIL and FABRIC_SYNC_SMTP_URL go together: say who is told, and by which mail server"
+    named = bool(values["smtp_url"] and urlsplit(values["smtp_url"]).username)
+    if values["smtp_url"] and named != ("FABRIC_SYNC_SMTP_PASSWORD" in given):
+        yield "FABRIC_SYNC_SMTP_PASSWORD goes with a user in FABRIC_SYNC_SMTP_URL (smtp://user@host): give both or none"
+
+
 def _time_for_work(values: Mapping[str, Any], given: Mapping[str, str]) -> Iterator[str]:
     deadline, reserve = values["deadline_s"], values["reserve_s"]
     if deadline is not None and reserve is not None and reserve >= deadline / 2:
@@ -142,7 +154,7 @@ def _known_users(values: Mapping[str, Any], given: Mapping[str, str]) -> Iterato
         yield "FABRIC_SYNC_MANUAL_AUDIENCE is set, but FABRIC_SYNC_MANUAL_USERS is not: say whose ID tokens are taken"
 
 
-_RULES = (_known_users, _one_token, _encrypted, _signed, _time_for_work, _emulated_project)
+_RULES = (_known_users, _one_token, _encrypted, _signed, _mailed, _time_for_work, _emulated_project)
 
 
 def _unmet(needs: Collection[str], given: Mapping[str, str]) -> Iterator[str]:

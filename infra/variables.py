@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext, SSLError
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from infra.redaction import Secret
 
@@ -78,6 +78,12 @@ def _number[N: (int, float)](kind: type[N], low: N, high: N) -> Callable[[str], 
     return parse
 
 
+def _password(text: str) -> Secret:
+    if not re.fullmatch(r"[\x20-\x7e]{1,200}", text):
+        raise Unfit("is not a text of 1 to 200 printable characters")
+    return Secret(text)
+
+
 def _key(text: str) -> Secret:
     if not re.fullmatch(r"[\x21-\x7e]{24,200}", text):
         raise Unfit("is not a key of 24 to 200 printable characters without spaces")
@@ -103,6 +109,21 @@ def _url(text: str) -> str:
         raise Unfit("carries a user name or password")
     if parts.query or parts.fragment:
         raise Unfit("carries a query or a fragment")
+    return text.rstrip("/")
+
+
+def _smtp_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        whole = (parts.hostname or "") and parts.port != 0  # raises when it is not a number in range
+    except ValueError:
+        raise Unfit("is not a URL") from None
+    if parts.scheme not in ("smtp", "smtps") or not whole or not re.fullmatch(r"[\x21-\x7e]+", unquote(text)):
+        raise Unfit("is not an smtp or smtps URL")
+    if parts.password is not None:
+        raise Unfit("carries a password")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise Unfit("has more than a user, a host and a port")
     return text.rstrip("/")
 
 
@@ -135,6 +156,9 @@ _PROJECT = _matching(r"[a-z][a-z0-9:.-]{1,62}", "a project id")
 _TOPIC = _matching(
     r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}|projects/[^/\s]+/topics/[^/\s]+", "a topic name or a full topic path"
 )
+
+
+_ADDRESS = r"(?a:[\w%+'-]+(\.[\w%+'-]+)*@[\w-]+(\.[\w-]+)*)"
 
 
 def is_loopback(url: str) -> bool:
@@ -203,6 +227,25 @@ VARIABLES: tuple[Variable, ...] = (
         "notify_key",
         _notify_key,
         "give the key by which notifications are signed, 16 to 200 characters",
+        secret=True,
+    ),
+    Variable(
+        "FABRIC_SYNC_NOTIFY_EMAIL",
+        "notify_email",
+        _matching(rf"{_ADDRESS}(\s*,\s*{_ADDRESS})*", "a list of addresses"),
+        "give the e-mail addresses that are told of failures and recoveries, between commas",
+    ),
+    Variable(
+        "FABRIC_SYNC_SMTP_URL",
+        "smtp_url",
+        _smtp_url,
+        "give smtp://user@host:port or smtps://user@host:port, and the password in FABRIC_SYNC_SMTP_PASSWORD",
+    ),
+    Variable(
+        "FABRIC_SYNC_SMTP_PASSWORD",
+        "smtp_password",
+        _password,
+        "give the password of the user at the mail server, at most 200 printable characters",
         secret=True,
     ),
     Variable("FABRIC_SYNC_PROJECT", "project", _PROJECT, "give the id of the project that holds the topics"),

@@ -115,7 +115,41 @@ def _is_literal(host: str) -> bool:
     return True
 
 
-class _BoundedReader(io.RawIOBase):
+def connected(host: str, port: int, deadline: Deadline, place: str, options: Sequence[Any] = ()) -> socket.socket:
+    """A connection to `host`, which errors call `place`, made within the deadline; its timeout is the time left."""
+    what = f"connecting to {place}"
+    addresses = resolve(host, port, deadline)
+    failure: OSError | None = None
+    for position, address in enumerate(addresses):
+        # A silent first address gets its share of the time, so that the next one is tried as well.
+        share = deadline.check(what) / (len(addresses) - position)
+        try:
+            return _opened(address, share, deadline, options, place)
+        except OSError as error:
+            failure = error
+    if isinstance(failure, TimeoutError):
+        out_of_time(failure, what, place)
+    fault = Fault.REFUSED if isinstance(failure, ConnectionRefusedError) else Fault.UNREACHABLE
+    raise TransportError(fault, place, f"cannot connect: {failure}") from failure
+
+
+def _opened(address: Address, seconds: float, deadline: Deadline, options: Sequence[Any], place: str) -> socket.socket:
+    family, kind, protocol, _, where = address
+    sock = socket.socket(family, kind, protocol)
+    try:
+        for option in options:
+            sock.setsockopt(*option)
+        sock.settimeout(seconds)
+        sock.connect(where)
+        # A TLS handshake comes next, without another chance to look at the clock.
+        sock.settimeout(deadline.check(f"talking to {place}"))
+    except BaseException:  # whatever it was, the descriptor must not leak
+        sock.close()
+        raise
+    return sock
+
+
+class BoundedReader(io.RawIOBase):
     """The receiving side of a socket; each read waits for the time left, and all of them stay under the byte cap."""
 
     def __init__(self, sock: socket.socket, bounds: Bounds, place: str) -> None:
@@ -152,14 +186,14 @@ def too_large(bounds: Bounds, place: str) -> TransportError:
 
 
 class _BoundedAnswer(http.client.HTTPResponse):
-    """An answer as http.client parses it, read through `_BoundedReader`."""
+    """An answer as http.client parses it, read through `BoundedReader`."""
 
     def __init__(self, sock: socket.socket, *args: Any, bounds: Bounds, place: str, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self._bounds = bounds
         self._place = place
         self.fp.close()
-        self.fp = io.BufferedReader(_BoundedReader(sock, bounds, place))
+        self.fp = io.BufferedReader(BoundedReader(sock, bounds, place))
 
     def begin(self) -> None:
         super().begin()
@@ -180,38 +214,9 @@ class BoundedHTTPConnection(HTTPConnection):
         self.response_class = partial(_BoundedAnswer, bounds=bounds, place=self.place)  # type: ignore[assignment]
 
     def _new_conn(self) -> socket.socket:
-        deadline, what = self.bounds.deadline, f"connecting to {self.place}"
-        addresses = resolve(self._dns_host.strip("[]"), self.port, deadline)
-        failure: OSError | None = None
-        for position, (family, kind, protocol, _, address) in enumerate(addresses):
-            # A silent first address gets its share of the time, so that the next one is tried as well.
-            share = deadline.check(what) / (len(addresses) - position)
-            try:
-                sock = self._open(family, kind, protocol, address, share)
-            except OSError as error:
-                failure = error
-                continue
-            sys.audit("http.client.connect", self, self.host, self.port)
-            return sock
-        if isinstance(failure, TimeoutError):
-            out_of_time(failure, what, self.place)
-        fault = Fault.REFUSED if isinstance(failure, ConnectionRefusedError) else Fault.UNREACHABLE
-        raise TransportError(fault, self.place, f"cannot connect: {failure}") from failure
-
-    def _open(
-        self, family: socket.AddressFamily, kind: socket.SocketKind, protocol: int, address: Any, seconds: float
-    ) -> socket.socket:
-        sock = socket.socket(family, kind, protocol)
-        try:
-            for option in self.socket_options or ():
-                sock.setsockopt(*option)
-            sock.settimeout(seconds)
-            sock.connect(address)
-            # A TLS handshake comes next, without another chance to look at the clock.
-            sock.settimeout(self.bounds.deadline.check(f"talking to {self.place}"))
-        except BaseException:  # whatever it was, the descriptor must not leak
-            sock.close()
-            raise
+        host, options = self._dns_host.strip("[]"), self.socket_options or ()
+        sock = connected(host, self.port, self.bounds.deadline, self.place, options)
+        sys.audit("http.client.connect", self, self.host, self.port)
         return sock
 
     def send(self, data: Buffer) -> None:  # type: ignore[override]

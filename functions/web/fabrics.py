@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from functions import registry
@@ -62,17 +62,18 @@ class Fabrics:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.service = SyncService(settings)
+        self._tick = timedelta(seconds=settings.tick_s)
 
     def every(self, deadline: Deadline) -> list[dict[str, Any]]:
         """All fabrics as they are seen; raises `Refused`."""
         with self._netbox(deadline) as netbox:
             now = datetime.now(UTC)
-            return [seen(row, self.settings.netbox_url, now) for row in registry.every(netbox)]
+            return [seen(row, self.settings.netbox_url, now, self._tick) for row in registry.every(netbox)]
 
     def one(self, name: str, deadline: Deadline) -> dict[str, Any]:
         """One fabric as it is seen; raises `Refused`."""
         with self._netbox(deadline) as netbox:
-            return seen(registry.find(netbox, name), self.settings.netbox_url, datetime.now(UTC))
+            return seen(registry.find(netbox, name), self.settings.netbox_url, datetime.now(UTC), self._tick)
 
     def request(self, name: str, request_id: str, deadline: Deadline) -> dict[str, Any]:
         """What is known of one request; raises `Refused`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from functions.outcome import Result
 from functions.status import Connection, Status
 
 type Json = dict[str, Any]
@@ -27,20 +28,42 @@ _PROBLEM: Final[Json] = {
     },
 }
 _MOMENT: Final[Json] = {"type": ["string", "null"], "format": "date-time"}
+_END: Final[Json] = {
+    "type": "object",
+    "required": ["request_id", "result", "finished_at", "duration_s", "written", "trigger", "requested_by"],
+    "properties": {
+        "request_id": {"type": "string"},
+        "result": {"enum": [one.value for one in Result]},
+        "finished_at": {"type": "string", "format": "date-time"},
+        "duration_s": {"type": "number"},
+        "written": {"type": "integer"},
+        "requested_by": {"type": ["string", "null"]},
+        "code": {"type": ["string", "null"]},
+        "hint": {"type": ["string", "null"]},
+    },
+}
 _FABRIC: Final[Json] = {
     "type": "object",
-    "required": ["fabric", "status", "late", "connection", "ends", "links"],
+    "required": ["fabric", "status", "late", "connection", "configured", "enabled", "ends", "links"],
     "properties": {
         "fabric": {"type": "string"},
         "status": {"enum": [one.value for one in Status]},
         "late": {"type": "boolean"},
         "connection": {"enum": [one.value for one in Connection]},
+        "site": {"type": ["string", "null"]},
+        "configured": {"type": "boolean"},
+        "missing": {"type": "string", "description": "what its settings lack; empty where nothing is"},
+        "enabled": {"type": "boolean"},
+        "suspended_until": _MOMENT,
+        "suspend_reason": {"type": "string"},
         "last_result": {"type": ["string", "null"]},
         "last_attempt": _MOMENT,
         "last_success": _MOMENT,
         "error": {"type": "string"},
         "running": {"type": ["object", "null"]},
-        "ends": {"type": "array", "items": {"type": "object", "required": ["request_id", "result", "finished_at"]}},
+        "failures": {"type": ["object", "null"]},
+        "last_run": {"type": "object"},
+        "ends": {"type": "array", "items": {"$ref": "#/components/schemas/End"}},
         "links": {"type": "object", "additionalProperties": {"type": "string"}},
     },
 }
@@ -65,7 +88,11 @@ _REQUESTED: Final[Json] = {
 _STATE: Final[Json] = {
     "type": "object",
     "required": ["fabric", "request_id", "state", "end", "until"],
-    "properties": {"state": {"enum": ["unknown", "running", "ended"]}},
+    "properties": {
+        "state": {"enum": ["unknown", "running", "ended"]},
+        "end": {"anyOf": [{"$ref": "#/components/schemas/End"}, {"type": "null"}]},
+        "until": _MOMENT,
+    },
 }
 _WISH: Final[Json] = {
     "type": "object",
@@ -75,8 +102,20 @@ _WISH: Final[Json] = {
         "plan": {"type": ["string", "null"], "pattern": "^[0-9a-f]{16}$", "description": "apply this plan or nothing"},
     },
 }
+_HOOK: Final[Json] = {
+    "type": "object",
+    "description": "as NetBox sends it where a webhook has no body template of its own",
+    "required": ["timestamp", "object_type", "data"],
+    "properties": {
+        "timestamp": {"type": "string", "format": "date-time"},
+        "object_type": {"type": "string", "examples": ["virtualization.cluster"]},
+        "data": {"type": "object"},
+        "snapshots": {"type": ["object", "null"]},
+    },
+}
 _SCHEMAS: Final[Mapping[str, Json]] = {
     "Problem": _PROBLEM,
+    "End": _END,
     "Fabric": _FABRIC,
     "Outcome": _OUTCOME,
     "Plan": _PLAN,
@@ -84,6 +123,13 @@ _SCHEMAS: Final[Mapping[str, Json]] = {
     "Requested": _REQUESTED,
     "RequestState": _STATE,
     "Wish": _WISH,
+    "Hook": _HOOK,
+}
+_RETRY: Final[Json] = {"description": "seconds", "schema": {"type": "integer", "minimum": 0}}
+_HEADERS: Final[Mapping[int, Json]] = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    409: {"Retry-After": _RETRY},
+    503: {"Retry-After": {**_RETRY, "required": True}},
 }
 
 _TEXTS: Final[Mapping[int, str]] = {
@@ -114,11 +160,12 @@ def document() -> Json:
         "Sync now", {200: _ref("Outcome"), 202: _ref("Requested")}, (*_READ, *_BODY, 409, 422, 502), "sync"
     )
     sync["responses"]["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+    sync["responses"]["202"]["headers"] = {"Location": {"required": True, "schema": {"type": "string"}}}
     sync |= {"parameters": [wait], "requestBody": {"content": {"application/json": {"schema": _ref("Wish")}}}}
     hook = _operation(
-        "A webhook of NetBox", {200: {"type": "object"}, 202: _ref("Requested")}, (400, 401, 404, 413, 503)
+        "A webhook of NetBox", {200: {"type": "object"}, 202: _ref("Requested")}, (400, 401, 404, 408, 413, 500, 503)
     )
-    hook |= {"security": [], "requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}}}
+    hook |= {"security": [], "requestBody": {"content": {"application/json": {"schema": _ref("Hook")}}}}
     hook["parameters"] = [{"name": "X-Hook-Signature", "in": "header", "schema": {"type": "string"}}]
     state = _operation("The state of one request", {200: _ref("RequestState")}, _READ)
     state["parameters"] = [_parameter("request_id", {"type": "string"})]
@@ -166,6 +213,7 @@ def _operation(summary: str, good: Mapping[int, Json], bad: tuple[int, ...], id_
         str(status): {
             "description": _TEXTS[status],
             "content": {"application/problem+json": {"schema": _ref("Problem")}},
+            **({"headers": _HEADERS[status]} if status in _HEADERS else {}),
         }
         for status in sorted(bad)
     }

@@ -14,6 +14,7 @@ from functions.status import Status
 from functions.web.answers import Refused
 from functions.web.auth import Gate, Person
 from functions.web.seen import WORDS, age
+from functions.web.spark import spark
 
 PLACE: Final = Path(__file__).parent
 STATIC: Final = {
@@ -52,7 +53,7 @@ class Pages:
     def overview(self, fabrics: Sequence[Mapping[str, Any]], person: Person) -> Response:
         """All fabrics at a glance."""
         now = datetime.now(UTC)
-        rows = [{**one, "age": age(one["last_success"], now)} for one in fabrics]
+        rows = [{**one, "age": age(one["last_success"], now), "spark": spark(one["ends"])} for one in fabrics]
         return self._page("overview.html", person, fabrics=rows)
 
     def fabric(self, told: Mapping[str, Any], person: Person, ended: str = "") -> Response:

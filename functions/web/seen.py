@@ -9,37 +9,19 @@ from urllib.parse import quote
 
 from functions import registry
 from functions.errors import NATURES, SyncStopped
-from functions.fabric import valid_name
+from functions.schedule import facts_of, schedule_of
 from functions.standing import End, Standing, standing_of
-from functions.status import Connection, Facts, Status, late, status
-
-INTERVAL: Final = "fabric_interval"
-"""The custom field with the seconds between two runs, where this NetBox has it."""
+from functions.status import Connection, Status, late, status
 
 
-def facts_of(row: Mapping[str, Any]) -> tuple[Facts, str]:
-    """What the status of a cluster's fabric depends on, and what is missing for a sync ("" where nothing is)."""
-    custom = row.get("custom_fields") or {}
-    interval, missing = custom.get(INTERVAL), ""
-    if not valid_name(row.get("name")):
-        missing = "its name is no lower-case slug of at most 16 characters"
-    else:
-        try:
-            registry.fabric_of(dict(row))
-        except SyncStopped as stopped:
-            missing = stopped.problem.text
-    facts = Facts(
-        configured=not missing,
-        enabled=custom.get("fabric_enabled") is not False,
-        interval=timedelta(seconds=interval) if isinstance(interval, int) and interval > 0 else None,
-    )
-    return facts, missing
+def seen(row: Mapping[str, Any], netbox_url: str, now: datetime, tick: timedelta) -> dict[str, Any]:
+    """A fabric as JSON: status, what is recorded of its runs, and where to look in NetBox.
 
-
-def seen(row: Mapping[str, Any], netbox_url: str, now: datetime) -> dict[str, Any]:
-    """A fabric as JSON: status, what is recorded of its runs, and where to look in NetBox."""
-    facts, missing = facts_of(row)
+    `tick` is how often the scheduler looks.
+    """
+    schedule = schedule_of(row, _unfit(row))
     standing, name = standing_of(row.get("custom_fields") or {}), str(row.get("name"))
+    facts, suspended = facts_of(schedule, standing, now, tick), schedule.suspended(now)
     lease = standing.lease
     running = lease.held(now)
     return {
@@ -49,8 +31,10 @@ def seen(row: Mapping[str, Any], netbox_url: str, now: datetime) -> dict[str, An
         "late": late(facts, standing, now),
         "connection": standing.connection if standing.connection in set(Connection) else Connection.UNKNOWN.value,
         "configured": facts.configured,
-        "missing": missing,
-        "enabled": facts.enabled,
+        "missing": "; ".join(schedule.problems),
+        "enabled": schedule.enabled,
+        "suspended_until": _text(schedule.suspended_until) if suspended else None,
+        "suspend_reason": schedule.suspend_reason if suspended else "",
         "last_result": standing.result.value if standing.result else None,
         "result_since": _text(standing.result_since),
         "last_attempt": _text(standing.last_attempt),
@@ -97,6 +81,14 @@ def links(row: Mapping[str, Any], netbox_url: str) -> dict[str, str]:
         "journal": f"{cluster}journal/",
         "changelog": f"{cluster}changelog/",
     }
+
+
+def _unfit(row: Mapping[str, Any]) -> str | None:
+    try:
+        registry.fabric_of(dict(row))
+    except SyncStopped as stopped:
+        return stopped.problem.text
+    return None
 
 
 def _failures(standing: Standing) -> dict[str, Any] | None:

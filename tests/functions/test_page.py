@@ -6,22 +6,27 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium import webdriver
 
+from functions import registry
 from functions.bootstrap import bootstrap
+from functions.outcome import Result
+from functions.standing import End, Standing, fields_of
 from tests.functions.web_house import TOKEN, Desk, desk
 from tests.netbox_content import opened
 from tests.netbox_fixtures import ServedNetBox
 from tests.pubsub_fixtures import eventually
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 pytestmark = [
     pytest.mark.netbox,
+    pytest.mark.browser,
     pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed"),
 ]
 
@@ -121,6 +126,45 @@ def test_the_overview_says_every_status_in_words_and_is_read_in_the_dark_as_well
     )
     assert browser.execute_script("return getComputedStyle(document.body).backgroundColor") != light
     picture(browser, "dark.png")
+    assert complaints(browser) == []
+
+
+def ran(served: Desk, fabric: str, *runs: tuple[Result, float]) -> None:
+    """Let the cluster remember these runs, the newest first."""
+    now = datetime.now(UTC)
+    ends = tuple(
+        End(f"{fabric}-{at}", result, now - timedelta(minutes=5 * at), duration_s=seconds)
+        for at, (result, seconds) in enumerate(runs)
+    )
+    with opened(served.netbox) as netbox:
+        row = registry.find(netbox, fabric)
+        standing = Standing(ends=ends, result=runs[0][0], last_attempt=now, last_success=now)
+        netbox.update(registry.PATH, [{"id": row["id"], "custom_fields": fields_of(standing)}])
+
+
+def test_the_overview_shows_how_long_the_last_runs_took_and_says_so_in_words(served: Desk, browser: Any) -> None:
+    good, bad = Result.SUCCEEDED, Result.TIMED_OUT
+    ran(served, "held", (good, 0.4), (good, 6.2), (bad, 29.5), (good, 0.3), (good, 3.1))
+    ran(served, "slow", (good, 0.7))
+    log_in(browser, served)
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    browser.refresh()
+    pictures = {one.accessible_name: one for one in browser.find_elements("css selector", "svg.spark")}
+    held = pictures["last 5 recorded runs: 0.3 to 29.5 s, last 0.4 s, 1 failed"]
+    assert held.aria_role in ("img", "image")
+    bars = held.find_elements("css selector", "rect")
+    assert len(bars) == 5
+    assert bars[0].rect["x"] > bars[4].rect["x"]
+    heights = [bar.rect["height"] for bar in bars]
+    assert heights[2] == max(heights)
+    assert min(heights) > 1
+    assert [bar.get_attribute("class") for bar in bars] == [None, None, "bad", None, None]
+    assert "the one recorded run: 0.7 s" in pictures
+    picture(browser, "sparks.png")
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    )
+    picture(browser, "sparks-dark.png")
     assert complaints(browser) == []
 
 

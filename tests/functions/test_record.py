@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import email
+import email.policy
 import json
 import threading
 from collections.abc import Iterator
@@ -20,13 +22,14 @@ from functions.errors import Code, Problem
 from functions.events import outcome_message, status_message
 from functions.history import ends, history
 from functions.journal import entry_of, event_id_of
-from functions.notify import ID, SIGNATURE, TIMESTAMP, Turn, note_of, signed
+from functions.notify import ID, SIGNATURE, TIMESTAMP, Note, Turn, message_of, note_of, signed
 from functions.outcome import Outcome, Result
 from functions.standing import End, Standing, fields_of
 from infra.pubsub import Message
 from infra.redaction import Secret
 from infra.sandbox.serving import Serving
 from tests.house import MAIN, posted
+from tests.mail_server import Office, post_office
 from tests.netbox_content import bootstrapped, opened, with_fabric
 from tests.netbox_fixtures import ServedNetBox
 
@@ -74,6 +77,7 @@ class Receiver(BaseHTTPRequestHandler):
 class Book:
     serving: Serving
     served: ServedNetBox
+    office: Office
 
     def tell(self, message: Message, wrapped: bool = False) -> tuple[int, Any]:
         headers, body = dict(message.attributes), message.data
@@ -111,8 +115,11 @@ def book(netbox_server: ServedNetBox, tmp_path_factory: pytest.TempPathFactory) 
         "FABRIC_SYNC_NOTIFY_KEY": KEY,
     }
     log: Path = tmp_path_factory.mktemp("record") / "record.log"
-    with Serving(MAIN, "record", log, environment) as serving:
-        yield Book(serving, served)
+    with post_office() as office:
+        environment["FABRIC_SYNC_NOTIFY_EMAIL"] = "ann@example.org, bob@example.org"
+        environment["FABRIC_SYNC_SMTP_URL"] = f"smtp://127.0.0.1:{office.port}"
+        with Serving(MAIN, "record", log, environment) as serving:
+            yield Book(serving, served, office)
     receiver.shutdown()
     receiver.server_close()
 
@@ -183,6 +190,51 @@ def test_who_is_late_is_told_and_a_receiver_that_fails_lets_the_event_come_again
     assert book.tell(late)[0] == 503
     Receiver.status = 200
     assert book.tell(late) == (200, {"event": "late-1/status", "entry": False, "note": "late"})
+
+
+def test_the_same_is_told_by_mail_and_what_comes_twice_is_the_same_message(book: Book) -> None:
+    book.office.came.clear()
+    book.recorded(*[Result.FAILED] * 3)
+    for _ in range(2):
+        assert book.tell(outcome_message(outcome("r-0", Result.FAILED)))[0] == 200
+    first, again = book.office.came
+    assert first["Message-ID"] == again["Message-ID"]
+    assert first["Subject"] == "fabric-sync: lab keeps failing"
+    assert (first["To"], book.office.to[-1]) == (
+        "ann@example.org, bob@example.org",
+        ["ann@example.org", "bob@example.org"],
+    )
+    text = first.get_content()
+    assert "3 runs in a row failed: fabric_timeout" in text
+    assert "event: r-0/failed" in text
+    assert "abcdefghijklmnop" not in text
+    book.recorded(Result.SUCCEEDED, *[Result.FAILED] * 3)
+    assert book.tell(outcome_message(outcome("r-0")))[0] == 200
+    assert book.office.came[-1]["Subject"] == "fabric-sync: lab recovered"
+    assert book.office.came[-1]["Message-ID"] != first["Message-ID"]
+
+
+def test_who_cannot_be_told_keeps_nobody_else_from_it(book: Book) -> None:
+    book.office.came.clear()
+    late = status_message("lab", "late-2", "in_sync", "in_sync", late=True, since=NOW, reason="no run was recorded")
+    book.office.answer = "451 not now"
+    status, told = book.tell(late)
+    book.office.answer = "250 taken"
+    assert (status, len(Receiver.came)) == (503, 1)
+    assert "answered 451 not now" in told["error"]
+    Receiver.status = 500
+    assert book.tell(late)[0] == 503
+    assert [one["Subject"] for one in book.office.came] == ["fabric-sync: lab is late"]
+
+
+def test_a_message_has_no_header_that_its_event_made_up() -> None:
+    note = Note("e\r\nBcc: eve@example.org", "lab", Turn.FAILING, "failed\r\nBcc: eve@example.org\r\n\r\n.\r\n", NOW)
+    made = message_of(note, ["ann@example.org"], "ops@example.org", NOW)
+    read = email.message_from_bytes(made.as_bytes(), policy=email.policy.default)
+    assert (read["Bcc"], read["From"], read["To"]) == (None, "fabric-sync <ops@example.org>", "ann@example.org")
+    assert message_of(note, ["ann@example.org"], "ops", NOW)["From"] == "fabric-sync <ann@example.org>"
+    with pytest.raises(ValueError, match="may not contain linefeed"):
+        message_of(replace(note, fabric="lab\r\nBcc: eve@example.org"), ["ann@example.org"], None, NOW)
 
 
 def event_of(made: Outcome) -> Any:

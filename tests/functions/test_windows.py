@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.windows import BadWindowsError, read_windows
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def at(text: str) -> datetime:
@@ -105,3 +111,12 @@ def test_the_next_opening_is_open_and_nothing_before_it_is(text: str, moment: da
         assert windows.opening(found) == found
         assert not windows.open(now)
         assert not windows.open(now + (found - now) / 2)
+
+
+def test_zones_are_known_where_the_system_knows_none() -> None:
+    program = "from functions.windows import read_windows; read_windows('Sat 02:00-06:00 Europe/Berlin')"
+    bare = {"PYTHONTZPATH": "", "PATH": os.environ["PATH"], "LD_LIBRARY_PATH": os.environ.get("LD_LIBRARY_PATH", "")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=bare, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr

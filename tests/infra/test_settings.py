@@ -220,3 +220,62 @@ def test_no_way_of_printing_the_settings_shows_the_token() -> None:
         assert "netbox.example.org" in shown
         assert "***" in shown
     assert list(settings.as_dict()) == [each.name for each in VARIABLES]
+
+
+MAIL = {
+    "FABRIC_SYNC_NOTIFY_EMAIL": "ann@example.org, bob@example.org",
+    "FABRIC_SYNC_SMTP_URL": "smtps://ops@mail.example.org",
+}
+
+
+def test_a_mail_server_is_taken_with_its_user_and_the_password_apart() -> None:
+    settings = Settings.from_env({**LEAST, **MAIL, "FABRIC_SYNC_SMTP_PASSWORD": "pass word"})
+    assert settings.smtp_password is not None
+    assert "pass word" not in str(settings)
+    assert Settings.from_env({**LEAST, **MAIL, "FABRIC_SYNC_SMTP_URL": "smtp://127.0.0.1:2525"}).smtp_url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "smtp://ops:secretword@mail.example.org",
+        "http://mail.example.org",
+        "smtp://",
+        "smtp://mail.example.org:99999",
+        "smtp://mail.example.org/inbox",
+        "smtp://mail.example.org?x=1",
+        "smtp://mail example.org",
+        "smtp://ops%0d%0aDATA@mail.example.org",
+    ],
+)
+def test_another_mail_server_is_refused_and_its_password_not_quoted(url: str) -> None:
+    told = problems(**{**MAIL, "FABRIC_SYNC_SMTP_URL": url})
+    assert told[0].startswith("FABRIC_SYNC_SMTP_URL ")
+    assert "secretword" not in " ".join(told)
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "ann",
+        "ann@example.org bob@example.org",
+        "ann@example.org,",
+        "Ann <ann@example.org>",
+        "a..n@example.org",
+        "änn@example.org",
+    ],
+)
+def test_who_is_told_by_mail_is_a_list_of_addresses(to: str) -> None:
+    (told,) = problems(FABRIC_SYNC_NOTIFY_EMAIL=to, FABRIC_SYNC_SMTP_URL="smtp://mail.example.org")
+    assert "between commas" in told
+
+
+def test_mail_needs_a_server_and_a_user_a_password() -> None:
+    (told,) = problems(FABRIC_SYNC_NOTIFY_EMAIL="ann@example.org")
+    assert "FABRIC_SYNC_SMTP_URL" in told
+    (told,) = problems(**MAIL)
+    assert "FABRIC_SYNC_SMTP_PASSWORD" in told
+    (told,) = problems(
+        **{**MAIL, "FABRIC_SYNC_SMTP_URL": "smtp://mail.example.org", "FABRIC_SYNC_SMTP_PASSWORD": "nobody's"}
+    )
+    assert "FABRIC_SYNC_SMTP_PASSWORD" in told

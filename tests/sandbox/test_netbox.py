@@ -261,6 +261,8 @@ def test_a_directory_where_nothing_was_installed_is_absent_and_there_is_nothing_
     sandbox.down()
     with pytest.raises(SandboxError, match="not up"):
         sandbox.reset()
+    with pytest.raises(SandboxError, match="not up"), sandbox.worker():
+        pytest.fail("there is nothing to work for")
 
 
 # The dump it is made from

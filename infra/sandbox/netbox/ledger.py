@@ -13,6 +13,7 @@ from infra.sandbox.netbox.processes import Process, end, is_alive, this_boot
 
 POSTGRES = "postgres"
 FUNCTION = "function"
+WORKER = "worker"
 
 _POLITE = {POSTGRES: signal.SIGINT, FUNCTION: signal.SIGINT}
 """PostgreSQL's fast shutdown, and gunicorn's quick one; at SIGTERM both would wait for those they still serve."""
@@ -42,6 +43,10 @@ class Ledger:
         """The ledger with one process more."""
         return replace(self, processes=(*self.processes, process))
 
+    def without(self, name: str) -> Ledger:
+        """The ledger without the process of that name."""
+        return replace(self, processes=tuple(process for process in self.processes if process.name != name))
+
     def write(self, path: Path) -> None:
         """Replace the ledger on disk in one step, so that no reader and no crash ever sees half of it."""
         beside = path.with_suffix(".new")
@@ -66,6 +71,15 @@ class Ledger:
 def path_of(state: Path) -> Path:
     """Where the ledger of a state directory is."""
     return state / "processes.json"
+
+
+def end_one(state: Path, name: str) -> None:
+    """End the process of that name, and take it out of the ledger of `state`."""
+    ledger = Ledger.read(path_of(state))
+    for process in ledger.processes:
+        if process.name == name:
+            end(process, state, _POLITE.get(name, signal.SIGTERM))
+    ledger.without(name).write(path_of(state))
 
 
 def end_all(state: Path) -> None:

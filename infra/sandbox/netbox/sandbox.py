@@ -19,7 +19,7 @@ from infra.sandbox.netbox.database import Database
 from infra.sandbox.netbox.errors import Busy, CannotStart, SandboxError
 from infra.sandbox.netbox.installation import Installation, Progress, install
 from infra.sandbox.netbox.instance import Instance, instance_of, path_of
-from infra.sandbox.netbox.ledger import Ledger
+from infra.sandbox.netbox.ledger import WORKER, Ledger
 from infra.sandbox.netbox.processes import identify
 from infra.sandbox.netbox.startup import Startup, answers, flush
 
@@ -124,6 +124,23 @@ class NetBoxSandbox:
             installation, instance = self._install(_silent)
             Database(installation.postgres, instance.home, ledger.sockets).copy_template()
             flush(ledger.sockets)
+
+    @contextmanager
+    def worker(self) -> Iterator[None]:
+        """NetBox's worker while the block lasts: it sends the webhooks, and does what else NetBox puts off.
+
+        Without one, NetBox writes its index of searches itself, and is faster. Raises `SandboxError` when it is not up.
+        """
+        with self._locked(_silent):
+            ledger = Ledger.read(self._ledger_path)
+            if not ledger.alive():
+                raise SandboxError(f"the NetBox of {self.state} is not up: there is nothing to work for")
+            startup = Startup(self.state, *self._install(_silent), _silent, self._children)
+        try:
+            startup.serve_worker(ledger)
+            yield
+        finally:
+            ledgers.end_one(self.state, WORKER)
 
     def status(self) -> Status:
         """What the sandbox is doing; waits for nobody (20 seconds at most for NetBox's answer)."""

@@ -19,7 +19,7 @@ from infra.sandbox.netbox.errors import CannotStart
 from infra.sandbox.netbox.installation import DUMP, NETBOX, Installation, Progress
 from infra.sandbox.netbox.instance import Instance
 from infra.sandbox.netbox.instance import path_of as instance_path
-from infra.sandbox.netbox.ledger import POSTGRES, Ledger
+from infra.sandbox.netbox.ledger import POSTGRES, WORKER, Ledger
 from infra.sandbox.netbox.ledger import path_of as ledger_path
 from infra.sandbox.netbox.processes import MARK, Account, Process, start, wait_until
 
@@ -118,6 +118,14 @@ class Startup:
         ]
         server = self._start("valkey", [self.installation.valkey, *options], env=self.environment(LIVE))
         self._wait(server, path.exists, _SERVER_SECONDS, "Valkey")
+
+    def serve_worker(self, ledger: Ledger) -> Process:
+        """Start NetBox's worker beside what `ledger` has running, and return when it listens."""
+        self.ledger = ledger
+        command = [self.installation.python.with_name("netbox"), "rqworker"]
+        worker = self._start(WORKER, command, env=self.environment(LIVE))
+        self._wait(worker, lambda: "Listening on" in self._log(WORKER).read_text(), _BOOT_SECONDS, "NetBox's worker")
+        return worker
 
     def environment(self, database: str) -> dict[str, str]:
         """The environment of NetBox's programs, working on the database of that name."""
