@@ -10,7 +10,7 @@ from pathlib import Path
 
 from infra.sandbox.netbox import NetBoxSandbox
 from tests.netbox_fixtures import ServedNetBox
-from tests.proofs import places, soak, storm
+from tests.proofs import leaks, places, soak, storm
 
 type Proof = Callable[[argparse.Namespace], bool]
 
@@ -34,7 +34,14 @@ def prove_soak(options: argparse.Namespace) -> bool:
     return _told("soak", wrong, places.write("soak", soaked.figures(), soaked.rows()))
 
 
-PROOFS: dict[str, Proof] = {"storm": prove_storm, "soak": prove_soak}
+def prove_secrets(options: argparse.Namespace) -> bool:
+    """Every secret is known, everything goes wrong, and none of them comes out."""
+    story, found = leaks.run(options.state)
+    missing = [f"it never came to {code}" for code in sorted(leaks.CODES - story.codes)]
+    return _told("secrets", found + missing, places.write("secrets", story.figures()))
+
+
+PROOFS: dict[str, Proof] = {"storm": prove_storm, "soak": prove_soak, "secrets": prove_secrets}
 
 
 @contextmanager

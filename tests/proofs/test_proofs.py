@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 
 from infra.sandbox.emulator import EmulatorMissing, emulator_jar, java
 from tests.netbox_fixtures import ServedNetBox
-from tests.proofs import soak, storm
+from tests.proofs import leaks, soak, storm
 from tests.proofs.leases import writings
+from tests.proofs.traces import forms, traces
 
 
 @pytest.fixture
@@ -42,6 +44,27 @@ def test_a_warm_process_holds_after_many_runs_what_it_held_after_the_first(netbo
     assert len(soaked.counts) == 1, soaked.samples
     assert soaked.samples[-1].zombies == 0
     assert max(soaked.growth(what) for what in ("pss", "worker_rss", "server_rss")) < 3
+
+
+@pytest.mark.emulator
+def test_no_secret_comes_out_whatever_goes_wrong(state: Path) -> None:
+    story, found = leaks.run(state, failing=("revoked", "program", "keyed", "telling"))
+    assert found == []
+    assert story.codes >= leaks.CODES
+    silent = {place for place, data in story.came.items() if not data}
+    assert silent <= {"log, fabrics", "log, keeper"}
+    assert len(story.came) >= 18
+    assert b'"turn": "failing"' in story.came["notifications"]
+
+
+def test_a_trace_of_a_secret_is_found_in_every_form() -> None:
+    secret = "aB3_dE-fG7hJ9kLmN0pQ"
+    for form in forms(secret):
+        found = traces({"token": secret}, {"log": f"before {form[1:14]} after".encode(), "page": b"nothing"})
+        assert [text.partition(",")[0] for text in found] == ["token in log"], form
+    packed = base64.b64encode(f"Authorization: Bearer {secret}, and more".encode())
+    assert len(traces({"token": secret}, {"log": packed})) == 1
+    assert traces({"token": secret}, {"log": b"aB3_dE-fG7h, and no more of it"}) == []
 
 
 AT = "2026-03-01T12:00:{:02}Z"
