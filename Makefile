@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint chaos bench fmt events requirements clean
+.PHONY: help demo test lint chaos prove bench fmt events requirements clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,6 +15,7 @@ help:
 	echo "make test          every test (ARGS='-k name' for some)"
 	echo "make lint          format, lint, types, import rules, rules of the repository"
 	echo "make chaos         every fault at every place and moment (ARGS='--only netbox'); writes reports/chaos.md"
+	echo "make prove         heavy proofs that it always answers (ARGS='storm', 'soak', 'secrets'); writes reports/"
 	echo "make bench         measure (ARGS: what)"
 	echo "make fmt           format the code, and mend what can be mended"
 	echo "make events        write docs/events (schemas, examples, AsyncAPI) from functions/contract"
@@ -58,6 +59,9 @@ lint: $(READY)
 
 chaos: $(READY)
 	@exec $(BIN)/python -m tests.chaos $(ARGS)
+
+prove: $(READY)
+	@exec $(BIN)/python -m tests.proofs $(ARGS)
 
 bench: $(READY)
 	@exec $(BIN)/python -m bench $(ARGS)

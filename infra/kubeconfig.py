@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 import yaml
 from urllib3.util.ssl_ import create_urllib3_context
 
+from infra.redaction import Secret
+
 MAX_BYTES = 256 * 1024
 _MAX_NODES = 5_000  # a kubeconfig of a hundred clusters has two thousand; parsing more is only a waste of time
 
@@ -106,6 +108,8 @@ def parse_kubeconfig(text: str | bytes, *, allow_insecure: bool = False) -> Cred
         raise KubeconfigError("the user has no credentials: give it a token or client-certificate-data and -key-data")
     if key is not None and "ENCRYPTED" in key:
         raise KubeconfigError("client-key-data is encrypted, and there is nobody to type its password: decrypt it")
+    for credential in filter(None, (token, key)):
+        Secret(credential)  # masked from now on, wherever it is said back to us
     return Credentials(_server(cluster), _authority(cluster, allow_insecure), token, certificate, key)
 
 

@@ -14,6 +14,7 @@ from kubernetes.client import ApiClient, Configuration
 
 from infra.deadline import Deadline
 from infra.kubeconfig import Credentials, KubeconfigError, parse_kubeconfig, tls_context
+from infra.redaction import unsaid
 from infra.transport import MAX_BYTES, Bounds, bound_api_client
 
 __all__ = [
@@ -33,6 +34,7 @@ _JSON = "application/json"
 _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _SHOWN = 300  # letters of a server's own words that an error quotes
+_LOOKED_AT = 65_536  # and those that secrets are looked for in, before the rest is cut away
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")  # RFC 1123 subdomain, as the API server requires
 
 
@@ -54,7 +56,8 @@ class KubernetesError(Exception):
     """
 
     def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
-        # The server's own words are not to be trusted with a log: neither their length nor control characters.
+        # The server's own words are not to be trusted: neither their length nor control characters, and they may say
+        # back what they were told.
         reason, message = _shown(reason), _shown(message)
         super().__init__(f"{status} {reason}: {message}")
         self.status = status
@@ -264,12 +267,12 @@ def _refused(status: int, phrase: str, retry_after: str | None, body: bytes) -> 
     except KubernetesError as unreadable:
         if unreadable.reason == Malformed.HTML:
             return kind(status, Malformed.HTML, unreadable.message, seconds)
-        said = {"message": body[:_SHOWN].decode(errors="replace").strip()}
+        said = {"message": body[:_LOOKED_AT].decode(errors="replace").strip()}
     return kind(status, str(said.get("reason") or ""), str(said.get("message") or phrase or "no explanation"), seconds)
 
 
 def _shown(text: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in text[:_SHOWN])
+    return "".join(letter if letter.isprintable() else " " for letter in unsaid(text[:_LOOKED_AT])[:_SHOWN])
 
 
 def _aggregated(answer: dict[str, Any]) -> Iterator[Resource]:

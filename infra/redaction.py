@@ -13,6 +13,7 @@ from urllib.parse import quote
 MASK: Final = "***"
 
 _SHORTEST = 4  # a shorter value would take letters out of every line, and is no secret
+_LONG = 12  # a shorter value has too few digits of its own when it is packed with others
 _MOST_FORMS = 8192  # a warm instance sees access tokens come and go; the oldest forms are forgotten
 _MOST_TEXT = 65_536  # characters the patterns look at; what is longer is cut before them
 
@@ -48,12 +49,25 @@ def _forms(value: str) -> set[str]:
     forms = {value, value.strip(), quote(raw, safe=""), quote(raw), base64.b64encode(raw).decode("ascii")}
     forms |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1]}
     forms.add(base64.urlsafe_b64encode(raw).decode("ascii"))
+    if len(raw) >= _LONG:
+        forms |= _packed(raw)
     # A traceback or a YAML error quotes single lines; "kind: Config" is in every kubeconfig and gives nothing away.
     forms |= {line.strip() for line in value.splitlines() if len(line.strip()) >= 20}
     return {form for form in forms if len(form) >= _SHORTEST}
 
 
 _known = _Known()
+
+
+def _packed(raw: bytes) -> set[str]:
+    """The base64 digits of a value that stands within a longer text: three ways, by where in the text it begins."""
+    found = set()
+    for before in range(3):
+        digits = base64.b64encode(b"\0" * before + raw).decode("ascii").rstrip("=")
+        # The first and the last digit may belong to what stands beside the value as well.
+        whole = digits[before + 1 if before else 0 : -1 if (before + len(raw)) % 3 else None]
+        found |= {whole, whole.replace("+", "-").replace("/", "_")}
+    return found
 
 
 class Secret:
@@ -151,6 +165,11 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     ),
 )
 _SENSITIVE_NAME: Final = re.compile(rf"(?i).*(?:{_SENSITIVE}|authorization|kubeconfig)")
+
+
+def unsaid(text: str) -> str:
+    """The text without any value that a `Secret` ever held: for what a server says, which may be cut after this."""
+    return _known.hide(text)
 
 
 def redact(text: str) -> str:

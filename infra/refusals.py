@@ -8,8 +8,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
+from infra.redaction import unsaid
+
 _DEEPEST: Final = 5
 """Levels of an error that are told: NetBox has three, and who answers in its place must not exhaust the stack."""
+
+_LOOKED_AT: Final = 65_536
+"""Letters that secrets are looked for in: who answers may say back what it was told."""
 
 
 class NetBoxError(Exception):
@@ -55,7 +60,7 @@ def _refused(response: Any, sent: Sequence[Mapping[str, Any]]) -> NetBoxError:
     try:
         body = response.json()
     except (ValueError, RecursionError):
-        text = " ".join(response.text[:2000].split())[:200]
+        text = " ".join(unsaid(response.text[:_LOOKED_AT]).split())[:200]
         # Who stands in front of NetBox limits and fails in HTML, too.
         if status == 429 or status >= 500:
             return NetBoxError(status, text or response.reason or "no text")
@@ -94,4 +99,4 @@ def _line(error: Any, depth: int = 0) -> str:
         text = ", ".join(_line(value, depth + 1) for value in error)
     else:
         text = error if isinstance(error, str) else json.dumps(error)
-    return " ".join(text.split())[:500]
+    return " ".join(unsaid(text[:_LOOKED_AT]).split())[:500]

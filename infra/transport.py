@@ -25,6 +25,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, InvalidChunkLength, ProtocolError
 
 from infra.deadline import Deadline
+from infra.redaction import unsaid
 from infra.wire import (
     MAX_BYTES,
     BoundedHTTPConnection,
@@ -94,7 +95,7 @@ def _text(error: BaseException) -> str:
     # The text of a RequestException quotes the URL, which may carry a password.
     if isinstance(error, requests.RequestException):
         return f"the request cannot be sent: {type(error).__name__}"
-    return str(error) or type(error).__name__
+    return unsaid(str(error)) or type(error).__name__
 
 
 class _BoundedHTTPPool(HTTPConnectionPool):

@@ -62,10 +62,10 @@ def changes(netbox: NetBox) -> int:
     """
     fields = ("changed_object_type", "action", "prechange_data", "postchange_data")
     rows = netbox.read("core/object-changes", fields=fields)
-    return sum(not (row["changed_object_type"] == "virtualization.cluster" or _of_memory(row)) for row in rows)
+    return sum(not (row["changed_object_type"] == "virtualization.cluster" or of_memory(row)) for row in rows)
 
 
-def _of_memory(row: Row) -> bool:
+def of_memory(row: Row) -> bool:
     """Whether a change wrote a fabric's memory and nothing else."""
     if row["changed_object_type"] != "ipam.vrf" or not (row["prechange_data"] and row["postchange_data"]):
         return False

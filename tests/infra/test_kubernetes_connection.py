@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import json
+import secrets
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,10 +23,39 @@ from infra.kubernetes import (
     KubeconfigError,
     KubernetesClient,
     KubernetesError,
+    parse_kubeconfig,
 )
+from infra.redaction import MASK
+from infra.sandbox.fabric.serve import make_kubeconfig
 from infra.transport import Fault, TransportError
 from tests import certificates, hostile
+from tests.certificates import authority
 from tests.kubernetes_api import PATIENCE, TOKEN, Api
+from tests.proofs.traces import traces
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain"])
+def test_a_server_that_says_the_token_back_does_not_get_it_into_an_error(kind: str) -> None:
+    token = secrets.token_urlsafe(30)
+
+    def telling(peer: hostile.Peer) -> None:
+        said = peer.request().decode()
+        packed = base64.b64encode(said.encode()).decode()
+        text = json.dumps({"kind": "Status", "reason": said, "message": f"x{token} {packed}"}) if "j" in kind else said
+        peer.send(hostile.answer(text.encode(), kind=kind, status="500 Told"))
+
+    kubeconfig = make_kubeconfig("lab", "https://127.0.0.1:1", authority().certificate.encode(), token)
+    credentials = parse_kubeconfig(kubeconfig)
+    with (
+        hostile.serve(telling, tls=True) as server,
+        KubernetesClient(replace(credentials, server=server.url), Deadline.after(PATIENCE)) as client,
+        pytest.raises(KubernetesError) as failed,
+    ):
+        client.version()
+    error = failed.value
+    shown = {"text": str(error), "message": error.message, "reason": error.reason}
+    assert traces({"token": token}, {place: text.encode() for place, text in shown.items()}) == []
+    assert MASK in str(error)
 
 
 def test_the_deadline_can_be_set_anew(client: KubernetesClient, api: Api) -> None:

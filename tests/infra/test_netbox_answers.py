@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +20,34 @@ from hypothesis import strategies as st
 from functions.errors import Code, Side, problem_of
 from infra.deadline import Deadline, DeadlineExceeded
 from infra.netbox import DeletePermit, NetBox, NetBoxError, NetBoxReader, UnprovenReadError, UnusableAnswerError
+from infra.redaction import MASK, Secret
 from infra.transport import TransportError
 from tests import hostile
+from tests.proofs.traces import traces
 from tests.proxy import answering
 
 PATH = "extras/tags"
 V1 = "0" * 40
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/html"])
+def test_a_server_that_says_the_token_back_does_not_get_it_into_an_error(kind: str) -> None:
+    token = Secret(f"nbt_{secrets.token_hex(6)}.{secrets.token_urlsafe(30)}").reveal()
+
+    def telling(peer: hostile.Peer) -> None:
+        said = peer.request().decode()
+        packed = base64.b64encode(said.encode()).decode()
+        body = json.dumps({"detail": {"said": said, "packed": packed}}) if "json" in kind else f"x{token} {packed}"
+        peer.send(hostile.answer(body.encode(), kind=kind, status="500 Told"))
+
+    with (
+        hostile.serve(telling) as server,
+        NetBox(server.url, token, Deadline.after(20)) as netbox,
+        pytest.raises(NetBoxError) as failed,
+    ):
+        netbox.read(PATH)
+    assert traces({"token": token}, {"text": str(failed.value).encode(), "detail": failed.value.detail.encode()}) == []
+    assert MASK in failed.value.detail
 
 
 class Scripted(BaseHTTPRequestHandler):

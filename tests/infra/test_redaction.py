@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from infra import redaction
 from infra.redaction import MASK, Secret, is_sensitive, redact
+from tests.proofs.traces import traces
 
 VALUE = "correct-horse-battery-staple"
 
@@ -87,6 +88,15 @@ def test_a_known_value_is_masked_in_every_form_it_is_written_in(value: str, arou
         assert value not in redact(f"{around} {written} {around}").replace(MASK, "")
     packed = base64.b64encode(value.encode("utf-8", "surrogatepass")).decode()
     assert packed not in redact(f"{around} {packed}")
+
+
+@settings(max_examples=60, deadline=None)
+@given(value=WORDS, before=st.binary(max_size=9), after=st.binary(max_size=9))
+def test_a_value_that_is_packed_with_others_is_masked(value: str, before: bytes, after: bytes) -> None:
+    Secret(value)
+    for pack in (base64.b64encode, base64.urlsafe_b64encode):
+        packed = pack(before + value.encode() + after).decode()
+        assert traces({"value": value}, {"line": redact(packed).encode()}) == []
 
 
 def test_a_line_of_a_longer_secret_is_masked_too() -> None:
