@@ -5,13 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
 from enum import StrEnum
 from typing import Final
 
@@ -20,11 +16,8 @@ from functions.contract.values import encoded
 from functions.retrying import NOT_OF_THE_FABRIC
 from functions.standing import End
 from infra.deadline import Deadline
-from infra.mail import MailError, MailServer, deliver
 from infra.redaction import Secret, redact
-from infra.transport import TransportError, bounded_session
-
-log = logging.getLogger(__name__)
+from infra.transport import bounded_session
 
 FAILURES: Final = 3
 """Failures in a row after which people are told; one or two mend by themselves."""
@@ -49,14 +42,6 @@ class Turn(StrEnum):
     RECOVERED = "recovered"  # a run ended well after these
     LATE = "late"  # nothing was tried for too long
     ON_TIME = "on_time"  # something was tried again after that
-
-
-_WORDS: Final = {
-    Turn.FAILING: "keeps failing",
-    Turn.RECOVERED: "recovered",
-    Turn.LATE: "is late",
-    Turn.ON_TIME: "is on time again",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,37 +96,6 @@ def send(note: Note, url: str, key: Secret, deadline: Deadline, now: datetime) -
         reply = session.post(url, data=body, headers=headers)
     if not reply.ok:
         raise NotTakenError(f"the receiver of notifications answered {reply.status_code}")
-
-
-def mail(note: Note, to: str, server: MailServer, deadline: Deadline, now: datetime) -> None:
-    """Mail a note to the addresses `to`, between commas; raises `NotTakenError` or `DeadlineExceeded`."""
-    addresses = [address.strip() for address in to.split(",")]
-    try:
-        refused = deliver(message_of(note, addresses, server.user, now), server, deadline)
-    except (MailError, TransportError) as error:
-        raise NotTakenError(f"the mail server did not take a notification: {error}") from error
-    if refused:
-        log.warning("the mail server refused %d of %d addresses of a notification", len(refused), len(addresses))
-
-
-def message_of(note: Note, to: Sequence[str], user: str | None, now: datetime) -> EmailMessage:
-    """Pure: the note as a message, from the mail server's `user` where that is an address, else from the first of `to`.
-
-    Its Message-ID follows from the event's id: what comes twice is the same message.
-    """
-    sender = user if user and user.count("@") == 1 else to[0]
-    message = EmailMessage(policy=SMTP)
-    message["Subject"] = f"fabric-sync: {note.fabric} {_WORDS[note.turn]}"
-    message["From"] = Address("fabric-sync", addr_spec=sender)
-    message["To"] = [Address(addr_spec=address) for address in to]
-    message["Date"] = now
-    message["Message-ID"] = f"<{hashlib.sha256(note.id.encode()).hexdigest()[:40]}@{sender.rpartition('@')[2]}>"
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: so that nobody's absence answers
-    message.set_content(
-        f"{redact(note.text)}\n\nfabric: {note.fabric}\nat: {note.at.isoformat()}\nevent: {note.id}\n",
-        cte="quoted-printable",
-    )
-    return message
 
 
 def signed(body: bytes, stamp: str, key: Secret) -> str:

@@ -11,10 +11,9 @@ from typing import Any, Final
 from functions import contract, journal, registry
 from functions.contract import ContractError, Result, StatusChanged, SyncEnded
 from functions.errors import Code, Side, SyncStopped, problem_of
-from functions.notify import Note, NotTakenError, mail, note_of, send
+from functions.notify import Note, NotTakenError, note_of, send
 from functions.standing import End, standing_of
 from infra.deadline import Deadline, DeadlineExceeded
-from infra.mail import MailServer
 from infra.netbox import NetBox, NetBoxError
 from infra.secrets import SecretError, read_netbox_token
 from infra.settings import Settings
@@ -84,6 +83,9 @@ class RecordHandler:
         """Tell everybody who is to be told; who cannot be told keeps nobody else from it, and is raised at last."""
         settings, failed = self.settings, None
         if settings.notify_email and settings.smtp_url:
+            from functions.mailing import mail
+            from infra.mail import MailServer
+
             server = MailServer.from_url(settings.smtp_url, settings.smtp_password)
             share = deadline.within(deadline.check("a notification") / 2) if settings.notify_url else deadline
             try:

@@ -12,7 +12,8 @@ from tests.netbox_fixtures import ROOT
 PROGRAM = """
 import os, runpy, sys
 runpy.run_path("functions/main.py")
-heavy = ("kubernetes", "yaml", "functions.translate", "functions.plan", "functions.sync", "grpc", "rich", "typer")
+ours = ("functions.translate", "functions.plan", "functions.sync", "functions.mailing")
+heavy = ("kubernetes", "yaml", "smtplib", "grpc", "rich", "typer", *ours)
 print([name for name in heavy if name in sys.modules])
 """
 

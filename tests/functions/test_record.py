@@ -22,7 +22,8 @@ from functions.errors import Code, Problem
 from functions.events import outcome_message, status_message
 from functions.history import ends, history
 from functions.journal import entry_of, event_id_of
-from functions.notify import ID, SIGNATURE, TIMESTAMP, Note, Turn, message_of, note_of, signed
+from functions.mailing import message_of
+from functions.notify import ID, SIGNATURE, TIMESTAMP, Note, Turn, note_of, signed
 from functions.outcome import Outcome, Result
 from functions.standing import End, Standing, fields_of
 from infra.pubsub import Message
