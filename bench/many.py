@@ -94,7 +94,14 @@ def ticks(state: Path, counts: tuple[int, ...] = (1_000, 10_000)) -> Iterator[Me
             bare, _ = aside(_bare, emulator.host, count)
             told = "the same messages by google-cloud-pubsub alone"
             yield Measure("tick, wall time", size, round(seconds, 2), "s")
-            yield Measure("tick, wall time ÷ bare publishing", size, round(seconds / bare, 2), "x", "≤ 1.5", told)
+            yield Measure(
+                "tick, wall time ÷ bare publishing",
+                size,
+                round(seconds / bare, 2),
+                "x",
+                "≤ 1.5" if count == max(counts) else None,
+                told,
+            )
             yield Measure("tick, NetBox requests", size, requests, "")
             yield Measure("tick, peak memory", size, round(peak), "MiB")
 
