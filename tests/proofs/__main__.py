@@ -10,7 +10,7 @@ from pathlib import Path
 
 from infra.sandbox.netbox import NetBoxSandbox
 from tests.netbox_fixtures import ServedNetBox
-from tests.proofs import leaks, places, soak, storm
+from tests.proofs import leaks, places, soak, storm, users
 
 type Proof = Callable[[argparse.Namespace], bool]
 
@@ -41,7 +41,13 @@ def prove_secrets(options: argparse.Namespace) -> bool:
     return _told("secrets", found + missing, places.write("secrets", story.figures()))
 
 
-PROOFS: dict[str, Proof] = {"storm": prove_storm, "soak": prove_soak, "secrets": prove_secrets}
+def prove_users(options: argparse.Namespace) -> bool:
+    """The scheduler keeps fabrics true, and events alone tell their history."""
+    verdict = users.run(options.state, 5, options.cycles, options.seed)
+    return _told("users", verdict.wrong, places.write("users", verdict.figures()))
+
+
+PROOFS: dict[str, Proof] = {"storm": prove_storm, "soak": prove_soak, "secrets": prove_secrets, "users": prove_users}
 
 
 @contextmanager
@@ -68,6 +74,7 @@ def main() -> int:
     parser.add_argument("--fabrics", type=int, default=20, help="of the storm")
     parser.add_argument("--seconds", type=float, default=3600, help="after which the storm must be over")
     parser.add_argument("--runs", type=int, default=2000, help="of the soak")
+    parser.add_argument("--cycles", type=int, default=10, help="of the users")
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--state", type=Path, default=Path(".sandbox/proofs"))
     options = parser.parse_args()
