@@ -15,7 +15,7 @@ help:
 	echo "make test          every test (ARGS='-k name' for some)"
 	echo "make lint          format, lint, types, import rules, rules of the repository"
 	echo "make chaos         every fault at every place and moment (ARGS='--only netbox'); writes reports/chaos.md"
-	echo "make prove         heavy proofs that it always answers (ARGS='storm', 'soak', 'secrets'); writes reports/"
+	echo "make prove         heavy proofs that it always answers (ARGS='storm', 'soak', 'secrets', 'users'); writes reports/"
 	echo "make bench         measure (ARGS: what)"
 	echo "make fmt           format the code, and mend what can be mended"
 	echo "make events        write docs/events (schemas, examples, AsyncAPI) from functions/contract"

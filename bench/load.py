@@ -99,19 +99,3 @@ def fewest(waves: list[Wave], writes: list[Sent]) -> int:
     """The requests that these rows take at the least, in batches as large as they could be at each moment."""
     fitting = {(sent.verb, sent.path, id_): sent.fitting for sent in writes for id_ in sent.ids}
     return sum(ceil(sum(1 / fitting[wave.verb, wave.path, id_] for id_, _ in wave.rows) - 1e-9) for wave in waves)
-
-
-def second_run(content: Content, size: str, state: Path) -> Iterator[Measure]:
-    """What a run that finds nothing to do costs, and that it writes nothing, by NetBox's own change log."""
-    with staged(content, state) as stage:
-        stage.sync(300)  # a bare loop before this one has left no result on the cluster
-        with stage.netbox(60) as netbox:
-            before = netbox.count("core/object-changes")
-        outcome, wall = stage.sync(300)
-        with stage.netbox(60) as netbox:
-            after = netbox.count("core/object-changes")
-        if outcome.result is not Result.SUCCEEDED:
-            raise RuntimeError(f"the second run ended {outcome.result}")
-    yield Measure("second run, changes in NetBox's log", size, after - before, "", "0")
-    yield Measure("second run, NetBox requests", size, outcome.netbox_requests, "")
-    yield Measure("second run, wall time", size, round(wall, 2), "s")

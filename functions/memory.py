@@ -79,7 +79,7 @@ class Memory:
 
     `lease` is the number of the lease under which it was written.
     `mapping` and `settings` are digests of what made records of the fabric: under others the memory says nothing.
-    `verified_at` is when the last full comparison that ended with nothing left began.
+    `verified_at` is when the last comparison of everything began.
     """
 
     mapping: str

@@ -89,13 +89,6 @@ class SyncService:
         """The channel to Pub/Sub, opened at the first use and kept while the instance is warm."""
         return open_publisher(self.settings.project or "local", broker_url=self.settings.broker_url or "")
 
-    @cached_property
-    def _loading(self) -> threading.Thread:
-        """Loads what speaks for a run that died, beside the first run: when one has died there is no time for it."""
-        thread = threading.Thread(target=import_module, args=("functions.aftermath",), name="aftermath", daemon=True)
-        thread.start()
-        return thread
-
     def deadline(self) -> Deadline:
         """The deadline of a request that comes in now."""
         return Deadline.after(self.settings.deadline_s, reserve=self.settings.reserve_s)
@@ -104,7 +97,8 @@ class SyncService:
         """Sync the fabric, and publish what came of it, by the deadline; never raises for what the work does."""
         started_at = datetime.now(UTC)
         names = {"fabric": request.fabric, "event_id": request.id, "correlation_id": request.correlation_id}
-        _ = self._loading
+        # Beside the run: when one has died there is no time to load what speaks for it.
+        threading.Thread(target=import_module, args=("functions.aftermath",), name="aftermath", daemon=True).start()
         with bound(**names, deadline=deadline.reporting()):
             log.info(
                 "sync of %s requested by %s, attempt %d",

@@ -186,3 +186,8 @@ def test_an_outcome_with_many_reasons_stays_small_and_says_how_many() -> None:
     assert len(json.dumps(told)) < 64 * 1024
     assert (len(told["reasons"]), told["reasons_total"]) == (MOST_REASONS, 5000)
     assert (len(told["refused"]), told["refused_total"]) == (MOST_REASONS, 5000)
+
+
+def test_a_fabric_of_which_a_part_was_not_compared_is_not_in_sync() -> None:
+    assert judge(replace(DONE, plan=Plan()))[0] is Result.SUCCEEDED
+    assert judge(replace(DONE, plan=Plan(more=3)))[0] is Result.INCOMPLETE
