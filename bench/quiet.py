@@ -63,7 +63,7 @@ def after_the_first(stage: Stage, cluster: Cluster, size: str) -> Iterator[Measu
 
 def compared(url: str, token: str, secrets: Path) -> None:
     """A run that reads everything, as one with no memory of the fabric does."""
-    with patch("functions.sync.recollect", lambda *_: None):
+    with patch("functions.run.recollect", lambda *_: None):
         outcome, _ = sync_once(url, token, secrets, 3600)
     if outcome.result is not Result.SUCCEEDED or outcome.verified is not Verified.FULL:
         raise RuntimeError(f"a whole comparison ended {outcome.result}, verified {outcome.verified}")

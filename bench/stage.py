@@ -17,7 +17,8 @@ from functions.events import SyncRequest
 from functions.outcome import Outcome
 from functions.pace import Pace
 from functions.records import MODELS
-from functions.sync import Run, sync
+from functions.run import Run
+from functions.sync import sync
 from infra.deadline import Deadline
 from infra.netbox import NetBox, Row
 from infra.sandbox.fabric.serve import Content, ServedFabric, serve

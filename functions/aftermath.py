@@ -12,7 +12,7 @@ from functions.errors import Code, Problem
 from functions.events import SyncRequest
 from functions.facts import Facts
 from functions.outcome import Outcome
-from functions.sync import EXPECTED, Run
+from functions.run import EXPECTED, Run
 from infra.deadline import Deadline
 from infra.netbox import NetBox
 from infra.secrets import SecretStore, read_netbox_token

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from functions.errors import Code, Problem
 from functions.events import SyncRequest
 from functions.facts import judge, kinds_of, left_of, mended_by, objects_of
 from functions.lease import lost
 from functions.outcome import Outcome, Result
+from functions.run import Run
 from functions.settle import announcements, config_digest, record, settled, unheld, worth_recording
 from functions.standing import End
 from infra.deadline import Deadline
 from infra.netbox import NetBox
-
-if TYPE_CHECKING:
-    from functions.sync import Run
 
 
 def outcome_of(run: Run, started_at: datetime, requests: int) -> Outcome:

@@ -16,7 +16,7 @@ from functions.facts import Facts
 from functions.forecast import Reading, forecast
 from functions.outcome import Outcome
 from functions.preview import preview
-from functions.sync import EXPECTED, Run
+from functions.run import EXPECTED, Run
 from infra.deadline import Deadline, DeadlineExceeded
 from infra.netbox import NetBoxReader
 from infra.secrets import SecretError, open_secrets, read_netbox_token

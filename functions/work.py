@@ -14,7 +14,8 @@ from functions.ending import outcome_of
 from functions.errors import Side, problem_of
 from functions.facts import Facts
 from functions.outcome import Outcome
-from functions.sync import Run, sync
+from functions.run import Run
+from functions.sync import sync
 from infra.deadline import Deadline, DeadlineExceeded
 from infra.netbox import NetBox
 from infra.secrets import SecretError, open_secrets, read_netbox_token

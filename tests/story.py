@@ -14,7 +14,8 @@ from functions import registry
 from functions.events import SyncRequest
 from functions.fields import MEMORY
 from functions.outcome import Outcome, Result
-from functions.sync import Run, sync
+from functions.run import Run
+from functions.sync import sync
 from infra.deadline import Deadline
 from infra.netbox import NetBox, Row
 from infra.sandbox.fabric.manifests import Cluster

@@ -19,7 +19,7 @@ from functions.cli.runs import ends_in, run_of
 from functions.cli.sandbox import sandbox, simulate
 
 if TYPE_CHECKING:
-    from functions.sync import Run
+    from functions.run import Run
     from infra.settings import Settings
 
 app = typer.Typer(

@@ -7,7 +7,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from functions.sync import Listener, Run
+    from functions.run import Listener, Run
     from infra.deadline import Deadline
     from infra.settings import Settings
 
@@ -23,7 +23,7 @@ def ends_in(settings: Settings, seconds: float | None) -> Deadline:
 def run_of(name: str, settings: Settings, deadline: Deadline, listen: Listener, plan: str | None = None) -> Run:
     """A run for the fabric `name`, asked for by whoever is at the terminal."""
     from functions.events import SyncRequest
-    from functions.sync import Run
+    from functions.run import Run
     from infra.secrets import open_secrets
 
     id_ = str(uuid.uuid4())

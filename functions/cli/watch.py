@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from functions.kinds import KINDS
-from functions.sync import Listener
+from functions.run import Listener
 
 
 def _unwatched(step: str, facts: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from functions.fields import KEY
 from functions.plan import Change, Create, Delete, Plan, Stale, Update, digest_of
 from functions.putback import mended
 from functions.records import Record, Ref
-from functions.sync import Run
+from functions.run import Run
 from functions.waves import Operation, parts, waves
 from infra.deadline import Deadline
 from infra.secrets import DirectorySecrets

@@ -24,8 +24,9 @@ from functions.pace import Pace
 from functions.plan import Plan
 from functions.records import MODELS, Record, Ref
 from functions.rows import found_by_key
+from functions.run import Run
 from functions.survey import survey
-from functions.sync import Run, sync
+from functions.sync import sync
 from infra.deadline import Deadline
 from infra.netbox import NetBox
 from infra.sandbox.fabric.serve import serve

@@ -39,7 +39,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[Look]:
         seen.extend([found] if found else [])
         return found
 
-    monkeypatch.setattr("functions.sync.to_look_at", noted)
+    monkeypatch.setattr("functions.run.to_look_at", noted)
     monkeypatch.setattr(narrow, "MOST_UNITS", 3)
     return seen
 

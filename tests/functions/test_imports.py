@@ -12,7 +12,7 @@ from tests.netbox_fixtures import ROOT
 PROGRAM = """
 import os, runpy, sys
 runpy.run_path("functions/main.py")
-ours = ("functions.translate", "functions.plan", "functions.sync", "functions.mailing")
+ours = ("functions.translate", "functions.plan", "functions.run", "functions.sync", "functions.mailing")
 heavy = ("kubernetes", "yaml", "smtplib", "grpc", "rich", "typer", *ours)
 print([name for name in heavy if name in sys.modules])
 """

@@ -12,7 +12,7 @@ from functions.events import SyncRequest
 from functions.fields import HOLD_TAG, KEY
 from functions.outcome import Result
 from functions.plan import Plan
-from functions.sync import Run
+from functions.run import Run
 from infra.deadline import Deadline
 from infra.netbox import Row
 from infra.sandbox.fabric.serve import serve

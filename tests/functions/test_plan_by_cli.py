@@ -18,7 +18,8 @@ import pytest
 from functions.errors import Code
 from functions.events import SyncRequest, follow_up
 from functions.outcome import Outcome, Result
-from functions.sync import Run, sync
+from functions.run import Run
+from functions.sync import sync
 from infra.deadline import Deadline
 from infra.netbox import NetBox
 from infra.sandbox.fabric.manifests import Cluster

@@ -11,7 +11,8 @@ import pytest
 
 from functions.events import SyncRequest
 from functions.outcome import Outcome, Result
-from functions.sync import Run, sync
+from functions.run import Run
+from functions.sync import sync
 from infra.deadline import Deadline
 from infra.netbox import NetBox
 from infra.sandbox.fabric.serve import serve

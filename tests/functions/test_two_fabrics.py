@@ -8,7 +8,8 @@ from pathlib import Path
 from functions.ending import outcome_of
 from functions.events import SyncRequest
 from functions.outcome import Result
-from functions.sync import Run, sync
+from functions.run import Run
+from functions.sync import sync
 from infra.deadline import Deadline
 from infra.sandbox.fabric.serve import SECRETS, serve
 from infra.secrets import DirectorySecrets
