@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.netbox_fixtures", "tests.pubsub_fixtures"]
+pytest_plugins = ["tests.everything_said", "tests.netbox_fixtures", "tests.pubsub_fixtures"]
 
 ROOT = Path(__file__).resolve().parent.parent
 

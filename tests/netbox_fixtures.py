@@ -13,6 +13,7 @@ import pytest
 
 from infra.sandbox.netbox import CannotInstall, NetBoxSandbox, Running
 from infra.sandbox.netbox.sandbox import STATE_VARIABLE
+from tests.everything_said import keep_secret
 
 ROOT = Path(__file__).resolve().parent.parent
 _PLACES = 8
@@ -70,6 +71,8 @@ def netbox_server() -> Iterator[ServedNetBox]:
             pytest.skip(f"no real NetBox here: {missing}")
         try:
             running = sandbox.up(owned=True)
+            keep_secret("NetBox's token, v2", running.token_v2)
+            keep_secret("NetBox's token, v1", running.token_v1)
             sandbox.reset()
             yield ServedNetBox(sandbox, running)
         finally:
