@@ -46,8 +46,9 @@ class Applier:
     """Writes one plan to one NetBox. `on_batch` hears (model, verb, objects confirmed so far, objects planned).
 
     Up to `most_in_flight` requests are on their way at once, in threads that do nothing else: what is sent is made, and
-    what comes back is taken in, by the thread that called. `may_go_on` is asked there before each batch, and raises to
-    stop. Without a `permit` nothing is deleted, whatever the plan says. `done` is what was confirmed so far.
+    what comes back is taken in, by the thread that called. They are shared with the `others`, runs that write to the
+    same NetBox. `may_go_on` is asked there before each batch, and raises to stop. Without a `permit` nothing is
+    deleted, whatever the plan says. `done` is what was confirmed so far.
     """
 
     netbox: NetBox
@@ -57,6 +58,7 @@ class Applier:
     on_batch: Callable[[str, str, int, int], None] = lambda model, verb, done, planned: None
     permit: DeletePermit | None = None
     most_in_flight: int = 4
+    others: Callable[[], int] = lambda: 0
     may_go_on: Callable[[], None] = lambda: None
     done: Applied = field(default_factory=Applied)
     _lost: dict[Ref, str] = field(default_factory=dict)
@@ -106,7 +108,8 @@ class Applier:
 
     def _hand_out(self, turns: Turns, window: Window, flights: Flights, done: Applied) -> bool:
         """Send what may be sent now; whether there is, or will be, more."""
-        at_once = min(self.most_in_flight, window.room + 1)
+        window.most = max(1, self.most_in_flight // (1 + self.others()))
+        at_once = min(window.most, window.room + 1)
         if (pause := window.pause()) > 0:
             if not len(flights):
                 self.netbox.deadline.pause(pause)

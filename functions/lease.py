@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from functions import registry
 from functions.errors import Code, Problem, SyncStopped
-from functions.standing import LEASE, Lease, standing_of
+from functions.standing import LEASE, LONGEST_LEASE, Lease, standing_of
 from infra.netbox import NetBox, Row, StaleObjectError
 
 MARGIN: Final = 5.0
@@ -34,13 +34,17 @@ class LeaseHeldError(Exception):
 
 @dataclass(slots=True)
 class FabricLease:
-    """One run's hold on one fabric. `row` is the cluster as it was last seen; `holder` the run's own id."""
+    """One run's hold on one fabric. `row` is the cluster as it was last seen; `holder` the run's own id.
+
+    `others` is how many fabrics were held beside it when `ask` last looked: they share NetBox with this run.
+    """
 
     netbox: NetBox
     row: Row
     holder: str
     now: Callable[[], datetime]
     mine: Lease | None = None
+    others: int = 0
     _asked: float = field(default_factory=time.monotonic)
 
     def acquire(self, request: str, trigger: str, seconds: float) -> None:
@@ -65,7 +69,7 @@ class FabricLease:
         if self.mine is None:
             return
         if time.monotonic() - self._asked >= ASK_EVERY:
-            self.look()
+            self._look_around(self.mine)
         if not self.ours():
             raise SyncStopped(lost(self.recorded()))
 
@@ -114,6 +118,17 @@ class FabricLease:
         """Read the cluster again."""
         self.row = registry.find(self.netbox, str(self.row["name"]))
         self._asked = time.monotonic()
+
+    def _look_around(self, mine: Lease) -> None:
+        """Read the cluster again, and with it those whose lease may be held at the same time: one request."""
+        lasts = mine.until - mine.since if mine.until and mine.since else LONGEST_LEASE
+        found = {row["id"]: row for row in registry.lately(self.netbox, self.row, lasts.total_seconds())}
+        own = found.pop(self.row["id"], None)
+        if own is None or own["name"] != self.row["name"]:
+            self.look()  # which tells what became of it
+            return
+        self.row, self._asked = own, time.monotonic()
+        self.others = sum(standing_of(row["custom_fields"]).lease.held(self.now()) for row in found.values())
 
     def _write(self, fields: Mapping[str, Any]) -> bool:
         """Change the cluster if it is as it was last seen; whether it was."""

@@ -47,6 +47,15 @@ def every(netbox: NetBoxReader) -> list[Row]:
     return _clusters(netbox, {})
 
 
+def lately(netbox: NetBoxReader, row: Row, seconds: float) -> list[Row]:
+    """The clusters that were written after the one of `row`, or at most so many `seconds` before it; it is among them.
+
+    All by NetBox's clock, so that nobody else's matters.
+    """
+    since = datetime.fromisoformat(row["last_updated"]) - timedelta(seconds=seconds)
+    return _clusters(netbox, {"last_updated__gte": since.isoformat()})
+
+
 def pages(netbox: NetBoxReader) -> Iterator[list[Row]]:
     """The clusters of all fabrics, a page at a time, so that thousands need no more memory than one."""
     with _typed():

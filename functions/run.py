@@ -77,9 +77,9 @@ class Run:
     """One run: its doors, its deadline, and the facts as far as it got.
 
     `deadline` keeps a reserve for reporting; `batch` caps the objects of one bulk request, `parallel` the requests to
-    NetBox that are on their way at once; `now` is the clock by which objects are marked and deleted, and leases end.
-    `id` is the run's own, not its request's: a request may be delivered twice at once. `running` says that this
-    happened: there is nothing to tell, the first delivery will.
+    NetBox that are on their way at once, of all fabrics together; `now` is the clock by which objects are marked and
+    deleted, and leases end. `id` is the run's own, not its request's: a request may be delivered twice at once.
+    `running` says that this happened: there is nothing to tell, the first delivery will.
     """
 
     request: SyncRequest
@@ -285,6 +285,7 @@ class Run:
             on_batch=self._tell_batch,
             permit=allowed,
             most_in_flight=self.parallel,
+            others=lambda: self.lease.others if self.lease else 0,
             may_go_on=self.lease.ask if self.lease else lambda: None,
         )
         self._know(applied=applier.done)

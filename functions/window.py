@@ -29,8 +29,8 @@ MOST_PAUSES: Final = 5
 class Window:
     """Additive increase, multiplicative decrease (as TCP has it, RFC 5681), in requests.
 
-    `most` is the cap, which the caller knows from settings: runs of other fabrics use the same NetBox at the same
-    time, and instances share no memory, so each keeps to its own part.
+    `most` is the cap, which its user may change at any time: runs of other fabrics use the same NetBox, and instances
+    share no memory, so each keeps to its part by what is recorded of the others.
 
     The signal is the rate: objects a second of one kind (model and verb), times the requests in flight beside each
     other. Where a rate is as good with fewer in flight, the window goes back to those; a kind that was not seen with
@@ -50,7 +50,7 @@ class Window:
     @property
     def room(self) -> int:
         """How many requests may be in flight now, at least 1."""
-        return max(1, int(self.size))
+        return max(1, int(min(self.size, self.most)))
 
     def answered(self, model: str, verb: str, count: int, seconds: float, beside: float) -> None:
         """Take in an answer: `count` objects in `seconds`, with `beside` requests in flight on average, all counted.

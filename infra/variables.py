@@ -289,8 +289,8 @@ VARIABLES: tuple[Variable, ...] = (
         "FABRIC_SYNC_PARALLEL",
         "parallel",
         _number(int, 1, 10),
-        "give the most requests that one run may have in flight to NetBox: its workers, parted among the fabrics "
-        "that are synced at the same time",
+        "give the most requests that may be in flight to NetBox: its workers; fabrics that are synced at the same "
+        "time share them",
         default="4",
     ),
     Variable(

@@ -69,6 +69,7 @@ class Proxy:
     """Passes every request on to `upstream` (speaking TLS itself where that does), and keeps what it saw in `seen`.
 
     `misbehave` lets a behaviour of `tests.hostile` answer in the upstream's place, until `behave`.
+    `most_writes_at_once` is how many requests that write were with the upstream at the same time, at most.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -79,6 +80,8 @@ class Proxy:
         self._stop = threading.Event()
         self.server: Server | None = None
         self.seen: list[Seen] = []
+        self.most_writes_at_once = 0
+        self._writing = 0
 
     @property
     def tls(self) -> bool:
@@ -125,11 +128,23 @@ class Proxy:
             while len(body) < length and (piece := peer.sock.recv(65536)):
                 body += piece
             trouble, stop = self._meets(Seen(method, path))
-            passed = self._pass_on(method, path, body, headers) if trouble is None or trouble.deliver else b""
+            with self._counted(Seen(method, path)):
+                passed = self._pass_on(method, path, body, headers) if trouble is None or trouble.deliver else b""
             if trouble is not None:
                 trouble.behaviour(_Taken(peer, head, stop))
                 return
             peer.send(passed)
+
+    @contextlib.contextmanager
+    def _counted(self, seen: Seen) -> Iterator[None]:
+        with self._lock:
+            self._writing += seen.writes
+            self.most_writes_at_once = max(self.most_writes_at_once, self._writing)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._writing -= seen.writes
 
     def _pass_on(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> bytes:
         """The upstream's answer, on a connection of its own: an idle one may have been closed meanwhile."""

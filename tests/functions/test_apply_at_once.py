@@ -108,6 +108,7 @@ def applied(
     seconds: float = 120.0,
     before: Callable[[], None] = lambda: None,
     may_go_on: Callable[[], None] = lambda: None,
+    others: Callable[[], int] = lambda: 0,
 ) -> tuple[Applied, Plan]:
     """Write what is wanted in batches of eight; `before` is called when both sides are read."""
     with NetBox(url, served.token_v2, Deadline.after(seconds, reserve=1.0)) as netbox, opened(served) as reading:
@@ -115,7 +116,7 @@ def applied(
         actual = survey(reading, fabric, found_by_key(wanted()), at_once=3)
         plan = compare(wanted(), actual, "lab", ALL)
         before()
-        return Applier(netbox, actual, "lab", Pace(8), may_go_on=may_go_on).apply(plan), plan
+        return Applier(netbox, actual, "lab", Pace(8), may_go_on=may_go_on, others=others).apply(plan), plan
 
 
 def the_fabric(netbox: NetBox) -> Fabric:
@@ -231,6 +232,14 @@ def test_who_may_not_go_on_sends_nothing_more_and_counts_what_was_on_its_way(rea
     assert (len(asked), done.requests, done.unconfirmed) == (7, 6, 0)
     assert 0 < done.written < len(plan)
     assert whole(done, plan)
+
+
+@pytest.mark.parametrize(("others", "most"), [(0, 4), (1, 2), (2, 1), (40, 1)])
+def test_runs_beside_each_other_share_the_requests_in_flight(ready: ServedNetBox, others: int, most: int) -> None:
+    with proxied(ready.url) as proxy:
+        done, plan = applied(ready, proxy.url, others=lambda: others)
+        assert 1 <= proxy.most_writes_at_once <= most
+    assert (done.written, done.left) == (len(plan), 0)
 
 
 def test_what_is_refused_among_many_at_once_is_refused_alone(ready: ServedNetBox) -> None:

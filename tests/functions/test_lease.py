@@ -16,6 +16,7 @@ from functions.standing import standing_of
 from infra.netbox import NetBox, Row, StaleObjectError
 from tests.netbox_content import bootstrapped, opened, with_fabric
 from tests.netbox_fixtures import ServedNetBox
+from tests.pubsub_fixtures import eventually
 
 RACERS = 50
 
@@ -133,3 +134,41 @@ def test_a_lease_that_claims_more_time_than_any_run_has_holds_nothing(netbox: Ne
     with_fabric(netbox, "ahead")
     lease_of(netbox, "ahead", "ahead", lambda: now() + timedelta(hours=1)).acquire("first", "schedule", 30.0)
     lease_of(netbox, "ahead", "next").acquire("second", "schedule", 30.0)
+
+
+def test_asking_tells_how_many_others_write_to_the_same_netbox(
+    ready: ServedNetBox, netbox: NetBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bootstrapped(ready)  # whoever held a lease in another test
+    monkeypatch.setattr("functions.lease.ASK_EVERY", 0.0)
+    names = ("one", "two", "three", "four")
+    for name in names:
+        with_fabric(netbox, name)
+    one, two, three, four = (lease_of(netbox, name, f"run-{name}") for name in names)
+    two.acquire("request-two", "manual", 60.0)
+    one.acquire("request-one", "manual", 60.0)
+    before = netbox.requests
+    one.ask()
+    assert (one.others, netbox.requests) == (1, before + 1)
+    three.acquire("request-three", "manual", 60.0)
+    four.acquire("request-four", "manual", -4.0)
+    one.ask()
+    assert one.others in (2, 3)  # the lease of four may not have ended yet
+    two.settle({})
+    eventually(lambda: four.recorded().abandoned(now()), 10)
+    one.ask()
+    assert one.others == 1
+    assert one.settle({"fabric_error": "seen to the end"})
+
+
+def test_who_asks_for_a_cluster_that_was_renamed_or_taken_away_is_told(
+    netbox: NetBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("functions.lease.ASK_EVERY", 0.0)
+    with_fabric(netbox, "named")
+    lease = lease_of(netbox, "named", "run")
+    lease.acquire("request", "manual", 60.0)
+    netbox.update(registry.PATH, [{"id": lease.row["id"], "name": "another"}])
+    with pytest.raises(SyncStopped) as stopped:
+        lease.ask()
+    assert stopped.value.problem.code is Code.UNKNOWN_FABRIC

@@ -46,6 +46,15 @@ def test_a_window_of_one_stays_one() -> None:
     assert set(answered(Window(1), 4, 50)) == {1}
 
 
+def test_a_cap_that_goes_down_holds_at_once_and_what_was_found_before_is_there_when_it_goes_up() -> None:
+    window = Window(8)
+    found = answered(window, 6, 80)[-1]
+    window.most = 2
+    assert window.room == 2
+    window.most = 8
+    assert window.room >= found - 1
+
+
 def test_a_netbox_with_less_time_for_us_gets_fewer_requests() -> None:
     window = Window(8)
     assert answered(window, 6, 80)[-1] >= 6
