@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = """
-import base64, secrets, yaml
+import base64, os, secrets, yaml
 
 def test_it(tmp_path):
     token = secrets.token_urlsafe(24)
@@ -24,6 +24,7 @@ def test_it(tmp_path):
     ("says", "code"),
     [
         ("print('nothing of it')", 0),
+        ("os.mkfifo(tmp_path / 'fabric-pipe')", 0),  # nothing is waited for
         ("print(token)", 1),
         ("print(base64.b64encode(token.encode()).decode())", 1),
         ("(tmp_path / 'function.log').write_text(f'asked with {token[:15]}')", 1),
