@@ -124,11 +124,11 @@ class FabricLease:
         lasts = mine.until - mine.since if mine.until and mine.since else LONGEST_LEASE
         found = {row["id"]: row for row in registry.lately(self.netbox, self.row, lasts.total_seconds())}
         own = found.pop(self.row["id"], None)
-        if own is None or own["name"] != self.row["name"]:
-            self.look()  # which tells what became of it
-            return
-        self.row, self._asked = own, time.monotonic()
         self.others = sum(standing_of(row["custom_fields"]).lease.held(self.now()) for row in found.values())
+        if own is None or own["name"] != self.row["name"]:
+            self.look()  # very many were written since, or it tells what became of it
+        else:
+            self.row, self._asked = own, time.monotonic()
 
     def _write(self, fields: Mapping[str, Any]) -> bool:
         """Change the cluster if it is as it was last seen; whether it was."""

@@ -28,6 +28,8 @@ _NEEDED = ("fabric_secret", "fabric_lease", "fabric_state")
 _FIELDS = ("name", "scope_type", "scope", "status", "custom_fields", "last_updated")
 _PAGE = 500
 """Clusters of one page: a few megabytes of JSON."""
+FEW = 50
+"""Clusters that a look at what else is synced reads at most, however many there are."""
 
 
 def find(netbox: NetBoxReader, name: str) -> Row:
@@ -48,12 +50,14 @@ def every(netbox: NetBoxReader) -> list[Row]:
 
 
 def lately(netbox: NetBoxReader, row: Row, seconds: float) -> list[Row]:
-    """The clusters that were written after the one of `row`, or at most so many `seconds` before it; it is among them.
+    """The clusters that were written after the one of `row`, or at most so many `seconds` before it: the newest `FEW`.
 
     All by NetBox's clock, so that nobody else's matters.
     """
     since = datetime.fromisoformat(row["last_updated"]) - timedelta(seconds=seconds)
-    return _clusters(netbox, {"last_updated__gte": since.isoformat()})
+    filters = {"type": CLUSTER_TYPE_SLUG, "last_updated__gte": since.isoformat(), "ordering": "-last_updated"}
+    with _typed():
+        return _usable(netbox.page(PATH, filters, _FIELDS, FEW)[0])
 
 
 def pages(netbox: NetBoxReader) -> Iterator[list[Row]]:

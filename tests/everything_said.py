@@ -45,10 +45,9 @@ def _in_kubeconfigs(place: Path) -> Iterator[tuple[str, str]]:
         try:
             if not file.is_file() or file.stat().st_size > LARGEST:
                 continue  # a pipe would be waited for
-            users = yaml.safe_load(file.read_text())["users"]
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
-            continue  # no file, or none that a test would be let in with
-        for user in users:
-            token = (user.get("user") or {}).get("token")
+            tokens = [user["user"].get("token") for user in yaml.safe_load(file.read_text())["users"]]
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError):
+            continue  # no kubeconfig, or none that a test would be let in with
+        for token in tokens:
             if isinstance(token, str) and len(token) >= 24:
                 yield str(file.relative_to(place)), token

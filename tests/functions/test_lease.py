@@ -155,15 +155,19 @@ def test_asking_tells_how_many_others_write_to_the_same_netbox(
     one.ask()
     assert one.others in (2, 3)  # the lease of four may not have ended yet
     two.settle({})
-    eventually(lambda: four.recorded().abandoned(now()), 10)
+    assert eventually(lambda: four.recorded().abandoned(now()), 10)
     one.ask()
     assert one.others == 1
+    # However many were written since: a few are looked at, and the own cluster by itself.
+    monkeypatch.setattr("functions.registry.FEW", 1)
+    assert edited(netbox, "three", fabric_grace_runs=9)
+    before = netbox.requests
+    one.ask()
+    assert (one.others, netbox.requests) == (1, before + 2)
     assert one.settle({"fabric_error": "seen to the end"})
 
 
-def test_who_asks_for_a_cluster_that_was_renamed_or_taken_away_is_told(
-    netbox: NetBox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_asks_for_a_cluster_that_was_renamed_is_told(netbox: NetBox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("functions.lease.ASK_EVERY", 0.0)
     with_fabric(netbox, "named")
     lease = lease_of(netbox, "named", "run")

@@ -36,18 +36,15 @@ def traces(secrets: Mapping[str, str], came: Mapping[str, bytes]) -> list[str]:
         return []
     # A part of a secret stands in a row of such characters; most rows come again and again, and are looked at once.
     row = re.compile(f"[{re.escape(''.join(sorted(set().union(*windows))))}]{{{WIDTH},}}")
-    found: dict[str, None] = {}
+    found: list[str] = []
     clean: set[str] = set()
     for place, data in came.items():
         for match in row.finditer(data.decode("utf-8", "replace")):
-            if (text := match[0]) in clean:
+            if match[0] in clean:
                 continue
-            for start in range(len(text) - WIDTH + 1):
-                if (name := windows.get(text[start : start + WIDTH])) is not None:
-                    found.setdefault(f"{name} in {place}, from character {match.start() + start}")
-                    break
-            else:
-                clean.add(text)
-                continue
-            break
-    return list(found)
+            parts = (match[0][start : start + WIDTH] for start in range(len(match[0]) - WIDTH + 1))
+            if name := next((windows[part] for part in parts if part in windows), None):
+                found.append(f"{name} in {place}, from character {match.start()}")
+                break
+            clean.add(match[0])
+    return found
