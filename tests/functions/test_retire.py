@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from functions import registry
 from functions.fields import GRACE_HOURS, GRACE_RUNS, POLICY, RELEASE, RUNS, STALE_RUN, STALE_SINCE, STALE_TAG
 from functions.outcome import Result
 from infra.netbox import Row
-from tests.fabric_content import small_cluster
+from tests.fabric_content import small_cluster, thing
+from tests.hostile import Behaviour, Peer, answer
 from tests.netbox_content import bootstrapped, changes
 from tests.netbox_fixtures import ServedNetBox
+from tests.proxy import Seen, proxied
 from tests.story import Story, story, tenant, without
 
 
@@ -241,6 +244,42 @@ def test_what_is_there_when_asked_for_by_name_is_not_deleted(ready: ServedNetBox
         outcome = told.sync(hours=1)
         assert outcome.result is Result.INCOMPLETE
         assert len(told.owned("dcim/cables")) == 2
+
+
+def nothing_after(seconds: float) -> Behaviour:
+    """Answers with an empty list of NetBox's, so many seconds later."""
+
+    def answered(peer: Peer) -> None:
+        peer.request()
+        peer.stop.wait(seconds)
+        peer.send(answer(b'{"count": 0, "next": null, "previous": null, "results": []}', kind="application/json"))
+
+    return answered
+
+
+def of_journals(seen: Seen) -> bool:
+    return "/extras/journal-entries/" in seen.path
+
+
+def test_where_netbox_is_slow_to_show_what_hangs_on_it_what_is_new_goes_first_and_deletes_do_not_wait_for_ever(
+    ready: ServedNetBox, tmp_path: Path
+) -> None:
+    custom = {POLICY: "delete", GRACE_RUNS: 0, GRACE_HOURS: 0}
+    with proxied(ready.url) as proxy:
+        slow = ServedNetBox(ready.sandbox, replace(ready.running, url=proxy.url))
+        with story(slow, tmp_path, "slow", small_cluster("slow"), **custom) as told:
+            without(told.cluster, "Connection", "mesh-1")
+            assert told.sync().objects["cable"]["marked"] == 1
+            told.seconds = 25.0  # 20 to work in: more than 0.3 of what is left of them, and less than 0.7
+            proxy.misbehave(nothing_after(6.5), concerns=of_journals)
+            told.cluster.load([thing("Server", "server-2", {})])
+            first = told.sync(hours=1)
+            assert first.reasons == ("1 objects were planned and not written",)
+            assert (first.result, first.objects["device"]["created"]) == (Result.INCOMPLETE, 1)
+            assert len(told.owned("dcim/cables")) == 2
+            second = told.sync(hours=1)
+            assert (second.result, second.objects["cable"]["deleted"]) == (Result.SUCCEEDED, 1)
+            assert len(told.owned("dcim/cables")) == 1
 
 
 def test_a_new_connection_takes_over_the_cable_that_its_port_has(ready: ServedNetBox, tmp_path: Path) -> None:
