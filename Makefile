@@ -12,7 +12,7 @@ ARGS ?=
 
 help:
 	@echo "make demo          the whole world on this machine: NetBox, fabrics, broker, function (DEMO_ONCE=1: one round)"
-	echo "make test          every test (ARGS='-k name' for some)"
+	echo "make test          every test (ARGS='-k name' for some, ARGS='-n0 -k name' for one after the other)"
 	echo "make lint          format, lint, types, import rules, rules of the repository"
 	echo "make chaos         every fault at every place and moment (ARGS='--only netbox'); writes reports/chaos.md"
 	echo "make prove         heavy proofs that it always answers (ARGS='storm', 'soak', 'secrets', 'users'); writes reports/"
@@ -48,8 +48,9 @@ $(READY): pyproject.toml
 demo: $(READY)
 	@exec $(BIN)/python -m functions.demo
 
+# Two files at a time, each of the two with a NetBox of its own: much of the time is waiting for deadlines.
 test: $(READY)
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(READY)
 	@echo "== format"; $(BIN)/ruff format --check .

@@ -52,13 +52,15 @@ class Ends:
 
     def hear(self, place: Sandbox, watched: str, asked: frozenset[str]) -> int:
         """Take in what was published meanwhile; how many messages that were."""
-        told = take(place.at.broker, place.at.project, OUTCOMES_PULL, 1000)
+        told, before = take(place.at.broker, place.at.project, OUTCOMES_PULL, 1000), self.count
         for data, attributes in told:
             event = json.loads(data)
             if "result" in attributes:
                 self.ends[event["request_id"]].append(event)
             elif attributes["ce-type"].endswith("started"):
                 self.started[event["request_id"]] += 1
+        if self.count // 100 > before // 100:
+            print(f"{self.count} outcomes", flush=True)
         requests = take(place.at.broker, place.at.project, watched, 1000)
         self.follow_ups.update({attributes["ce-id"] for _, attributes in requests} - asked)
         return len(told)
