@@ -103,6 +103,7 @@ def _load(at: Addresses, names: Iterable[str]) -> None:
         for told in heard.listen(at):
             if told["result"] == "succeeded":
                 waiting.discard(str(told["fabric"]))
+                print(f"{told['fabric']} is loaded, {len(waiting)} are not", flush=True)
             elif told["result"] != "continued":
                 raise RuntimeError(f"{told['fabric']} ended {told['result']}: {told['error']}")
         if not deadline.pause(1.0):
