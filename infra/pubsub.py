@@ -162,6 +162,7 @@ class CloudPublisher(Publisher):
         from google.cloud import pubsub_v1
 
         self._project = project
+        self._under_way: set[Any] = set()
         try:
             self._client = pubsub_v1.PublisherClient(
                 # A latency of 0 and not infinity: messages with an ordering key are sent by the timer alone.
@@ -203,7 +204,7 @@ class CloudPublisher(Publisher):
         try:
             # `retry=None` and not a policy: with ordering on, the library replaces the end of any policy, and the
             # timeout with it, by 2**32 seconds.
-            return self._client.publish(
+            future = self._client.publish(
                 topic_path(self._project, topic),
                 message.data,
                 ordering_key=message.ordering_key,
@@ -215,6 +216,9 @@ class CloudPublisher(Publisher):
             # RuntimeError: the client is closed, or an earlier message of the same key failed. ValueError: too large.
             self._resume(topic_path(self._project, topic), message)
             raise PublishError(f"publishing to {topic} failed: {error}", retryable=False) from error
+        self._under_way.add(future)
+        future.add_done_callback(self._under_way.discard)
+        return future
 
     def _confirmed(self, future: Any, topic: str, message: Message, deadline: Deadline) -> str:
         from google.api_core.exceptions import DeadlineExceeded as CallDeadlineExceeded
@@ -251,7 +255,14 @@ class CloudPublisher(Publisher):
             self._client.stop()
         except RuntimeError:
             return  # closed before
-        self._client.transport.close()
+        # The library's thread of a call dies with a traceback where the channel is closed: the last call closes it.
+        for future in [*self._under_way]:
+            future.add_done_callback(self._close_channel)
+        self._close_channel()
+
+    def _close_channel(self, _: Any = None) -> None:
+        if not self._under_way:
+            self._client.transport.close()
 
 
 class BrokerPublisher(Publisher):

@@ -212,6 +212,27 @@ def test_no_thread_is_left_when_a_publisher_is_closed(place: Place, monkeypatch:
     assert eventually(lambda: not ours(), within=10), ours()
 
 
+def test_calls_that_are_under_way_when_a_publisher_is_closed_end_without_a_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    faults: list[BaseException | None] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: faults.append(args.exc_value))
+    before = set(threading.enumerate())
+    messages = [Message(b"{}", {}, f"key {number}") for number in range(50)]
+    with raw_server(silence) as (url, _):
+        monkeypatch.setenv("PUBSUB_EMULATOR_HOST", url.removeprefix("http://"))
+        for number in range(40):
+            with open_publisher(PROJECT) as publisher:
+                told = publisher.publish_many("outcomes", messages, Deadline.after(0.002 * (number % 10 + 1)))
+            assert all(isinstance(one, PublishError) for one in told)
+
+        def calls() -> list[str]:
+            return [one.name for one in set(threading.enumerate()) - before if "Publisher" in one.name]
+
+        assert eventually(lambda: not calls(), within=30), calls()
+    assert faults == []
+
+
 @pytest.mark.parametrize(
     ("fault", "given"),
     [
