@@ -123,7 +123,7 @@ def judge_stale(
             marks.append(s)
         else:
             waiting.append(s)
-    masses, released = _masses(open_, marks, due, owned, fabric, deletion, now, absent)
+    masses, released = _masses(stale, open_, marks, due, owned, fabric, deletion, now, absent)
     stopped = {s for hold in masses for s in hold.stale}
     waiting = [s for s in waiting if s not in stopped]
     return Verdict(
@@ -150,6 +150,7 @@ def _is_over(custom: Mapping[str, Any], deletion: Deletion, now: datetime) -> bo
 
 
 def _masses(
+    stale: Collection[Stale],
     open_: Collection[Stale],
     marks: Collection[Stale],
     due: Collection[Stale],
@@ -161,13 +162,13 @@ def _masses(
 ) -> tuple[list[Hold], dict[str, datetime]]:
     """The kinds of which too much goes at once, and those of which a person let it go.
 
-    What counts is the fabric's own objects: one switch is one, with all its ports. A mark lets all of the kind pass
-    that are gone now, and stays good while they go, run by run.
+    What counts is the fabric's own objects: one switch is one, with all its ports, and is gone also where a person
+    holds some of it. A mark lets all of the kind pass that are gone now, and stays good while they go, run by run.
     """
-    keys = {s.key for s in open_}
+    keys = {s.key for s in stale}
     behind = {s: source for s in open_ if (source := source_of(s.key, fabric)) is not None}
     living = {source_of(key, fabric) for objects in owned.values() for key in objects if key not in keys}
-    vanished = {source for source in behind.values() if source not in living}
+    vanished = {source for s in stale if (source := source_of(s.key, fabric)) and source not in living}
     totals = Counter(source.kind for source in living | vanished if source)
     gone = Counter(source.kind for source in vanished)
     new = {behind[s] for s in marks} & vanished
@@ -235,7 +236,7 @@ def _mark(stale: Stale, existing: Existing, now: datetime, runs: int) -> Update:
     custom: dict[str, Json] = {} if since_of(existing.custom) else {STALE_SINCE: moment, STALE_RUN: runs}
     record = Record(stale.model, stale.key, {}, custom, frozenset({STALE_TAG}))
     changes = tuple(Change(name, existing.custom.get(name), value) for name, value in custom.items())
-    return Update(record, stale.id, changes, existing.tags | {STALE_TAG}, mark=True)
+    return Update(record, stale.id, changes, existing.tags | {STALE_TAG}, existing.tags, mark=True)
 
 
 def merged(holds: Iterable[Hold]) -> tuple[Hold, ...]:
