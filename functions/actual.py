@@ -14,13 +14,14 @@ class Existing:
     """One object in NetBox: its values in the shape in which compare wants them.
 
     References are NetBox ids, lists of them and a cable's ends frozensets of ids, generic references pairs of
-    (content type, id), choices their values; `tags` are slugs.
+    (content type, id), choices their values; `tags` are slugs. `seen` is its `last_updated`, where that was read.
     """
 
     id: int
     values: Mapping[str, Any]
     custom: Mapping[str, Any] = field(default_factory=dict)
     tags: frozenset[str] = frozenset()
+    seen: str = ""
 
 
 @dataclass(slots=True)
@@ -47,7 +48,7 @@ def existing_of(model: str, row: Mapping[str, Any], ends: Ends | None = None) ->
     values = {name: _value(name, spec.shape, row, ends) for name, spec in MODELS[model].fields.items()}
     # Config contexts answer tags as slugs, everything else as nested objects.
     tags = frozenset(tag["slug"] if isinstance(tag, Mapping) else str(tag) for tag in row.get("tags") or ())
-    return Existing(row["id"], values, row.get("custom_fields") or {}, tags)
+    return Existing(row["id"], values, row.get("custom_fields") or {}, tags, row.get("last_updated") or "")
 
 
 def _value(name: str, shape: Shape, row: Mapping[str, Any], ends: Ends | None) -> Any:

@@ -24,11 +24,19 @@ from functions.turns import Turns
 from functions.waves import waves
 from functions.window import Window
 from infra.deadline import DeadlineExceeded
-from infra.netbox import DeletePermit, NetBox, NetBoxError, Row, UnpermittedDeleteError, UnusableAnswerError
+from infra.netbox import (
+    DeletePermit,
+    NetBox,
+    NetBoxError,
+    Row,
+    StaleObjectError,
+    UnpermittedDeleteError,
+    UnusableAnswerError,
+)
 from infra.stopping import Stopped
 from infra.transport import TransportError
 
-REFUSALS = frozenset({400, 404, 409, 422})
+REFUSALS = frozenset({400, 404, 409, 412, 422})
 """HTTP statuses that speak of the rows sent; everything else speaks of NetBox, the token or the way there."""
 
 ENDINGS = (DeadlineExceeded, NetBoxError, SyncStopped, TransportError)
@@ -165,7 +173,12 @@ class Applier:
         netbox, path, permit = self.netbox, MODELS[batch[0].model].path, self.permit
         if not isinstance(batch[0], Delete):
             rows = [self._row(op) for op in batch if not isinstance(op, Delete)]
-            return partial(netbox.create if isinstance(batch[0], Create) else netbox.update, path, rows)
+            if isinstance(batch[0], Create):
+                return partial(netbox.create, path, rows)
+            # What others put into a field meanwhile is not to be lost.
+            merges = any(spec.merged for spec in MODELS[batch[0].model].fields.values())
+            seen = [self.actual.shared[Ref(op.model, op.key)].seen for op in batch] if merges else []
+            return partial(netbox.update, path, rows, seen)
         if permit is None:
             raise UnpermittedDeleteError(f"a plan with deletes of {batch[0].model} objects came without a permit")
         ids = [op.stale.id for op in batch if isinstance(op, Delete)]
@@ -215,9 +228,10 @@ class Applier:
         if _not_begun(refusal) and window.wait(refusal.retry_after, self.netbox.deadline.left()):
             turns.again(batch)
             return
-        rest = self._without_those_there(batch, done)
-        if len(rest) < len(batch):
-            turns.again(rest)
+        rest = self._read_again(batch, refusal, done)
+        if rest != batch or isinstance(refusal, StaleObjectError):
+            for verb in (Create, Update):
+                turns.again([op for op in rest if isinstance(op, verb)])
         elif refusal.status not in REFUSALS or isinstance(refusal, UnusableAnswerError):
             raise refusal
         else:
@@ -233,18 +247,26 @@ class Applier:
                 done.deleted[op.model] += 1
                 done.settled.append(op)
 
-    def _without_those_there(self, batch: list[Operation], done: Applied) -> list[Operation]:
-        """What is still to be created: the run of another fabric may have made the same shared objects meanwhile.
+    def _read_again(self, batch: list[Operation], refusal: NetBoxError, done: Applied) -> list[Operation]:
+        """What is still to be done, where others wrote the same shared objects meanwhile; else the batch as it is.
 
-        NetBox refuses such a request whole, and answers 500 where the two met in its database.
+        NetBox refuses a request with objects that were made meanwhile whole, and answers 500 where two such requests
+        met in its database; and 412 where objects were changed since they were read.
         """
         model = batch[0].model
-        if not MODELS[model].shared or verb_of(batch[0]) != "create":
+        if not MODELS[model].shared or not (verb_of(batch[0]) == "create" or isinstance(refusal, StaleObjectError)):
             return batch
         survey_by_key(self.netbox, model, [op.key for op in batch], self.actual)
-        rest = [op for op in batch if Ref(model, op.key) not in self.actual.ids]
-        done.left -= len(batch) - len(rest)
-        done.settled += [op for op in batch if op not in rest]
+        rest: list[Operation] = []
+        for op in batch:
+            there = self.actual.shared.get(ref := Ref(model, op.key))
+            if isinstance(op, Delete) or ref not in self.actual.ids:
+                rest.append(op)
+            elif there and (changes := differences(op.record, there, self.actual.ids, self.fabric)):
+                rest.append(Update(op.record, there.id, changes))
+            else:
+                done.left -= 1
+                done.settled.append(op)
         return rest
 
     def _split(self, batch: list[Operation], refusal: NetBoxError, turns: Turns, done: Applied) -> None:
@@ -287,6 +309,8 @@ class Applier:
             self._refuse(op, "NetBox took it, but not its tags", done)
         else:
             done.settled.append(op)
+            if isinstance(op, Update) and MODELS[op.model].shared:
+                done.settled.append(Create(record))  # which it was in the plan, if another run made it meanwhile
             if is_extra(op):
                 return
             done.left -= 1
@@ -296,7 +320,7 @@ class Applier:
     def _tagged(self, op: Create | Update, existing: Existing) -> bool:
         """Whether the object has the tags that it should."""
         if isinstance(op, Update) and op.tags is not None:
-            return existing.tags == op.tags
+            return op.tags - op.tagged <= existing.tags and not (op.tagged - op.tags) & existing.tags
         return MODELS[op.model].shared or merged_tags(op.record, existing, self.fabric) is None
 
     def _row(self, op: Create | Update) -> dict[str, Any]:
@@ -308,7 +332,7 @@ class Applier:
         changes = {change.field: change.after for change in op.changes}
         if note and not op.extra and not op.mark:
             changes[APPLIED] = {**op.last, **note[APPLIED]}
-        return changed_row(record.model, id_, changes, op.tags, ids)
+        return changed_row(record.model, id_, changes, op.tags, op.tagged, ids)
 
 
 def _not_begun(refusal: NetBoxError) -> bool:

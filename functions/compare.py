@@ -51,9 +51,10 @@ def compare(
         if existing is None or (not changes and tags is None):
             unchanged[record.model] += 1
         elif HOLD_TAG in existing.tags:
-            held.append(Update(record, existing.id, changes, tags))
+            held.append(Update(record, existing.id, changes, tags, existing.tags))
         else:
-            updates.append(Update(record, existing.id, changes, tags, last=existing.custom.get(APPLIED) or {}))
+            last = existing.custom.get(APPLIED) or {}
+            updates.append(Update(record, existing.id, changes, tags, existing.tags, last=last))
     stale = tuple(
         Stale(name, key, existing.id)
         for name, objects in orphans.items()

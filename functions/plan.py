@@ -46,7 +46,8 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """An object whose owned fields differ. `tags` is the whole merged set when tags change, else None.
+    """An object whose owned fields differ. `tags` is the whole merged set when tags change, else None; `tagged` are
+    the tags that it had.
 
     `id` is None for an object that is made in the same run; `extra` parts finish what another operation counts;
     a `mark` tells people that the fabric no longer has the object, and changes nothing else. `last` is the note of
@@ -57,6 +58,7 @@ class Update:
     id: int | None
     changes: tuple[Change, ...]
     tags: frozenset[str] | None = None
+    tagged: frozenset[str] = frozenset()
     extra: bool = False
     last: Mapping[str, str] = field(default_factory=dict)
     mark: bool = False

@@ -59,13 +59,27 @@ def new_row(record: Record, fabric: str, ids: Mapping[Ref, int]) -> dict[str, An
 
 
 def changed_row(
-    model: str, id_: int, changes: Mapping[str, Any], tags: frozenset[str] | None, ids: Mapping[Ref, int]
+    model: str,
+    id_: int,
+    changes: Mapping[str, Any],
+    tags: frozenset[str] | None,
+    tagged: frozenset[str],
+    ids: Mapping[Ref, int],
 ) -> dict[str, Any]:
-    """The row that changes an object: `changes` by field or custom field, `tags` the whole new set or None."""
+    """The row that changes an object: `changes` by field or custom field, `tags` those it is to have, or None.
+
+    Against those that it had (`tagged`), tags are added and taken away one by one: what people added since it was read
+    stays.
+    """
     fields = {name: value for name, value in changes.items() if name in MODELS[model].fields}
     custom = {name: value for name, value in changes.items() if name not in fields}
     row = {"id": id_} | _row(model, fields, ids) | ({"custom_fields": custom} if custom else {})
-    return row | (_tags(model, tags) if tags is not None else {})
+    if tags is None:
+        return row
+    if MODELS[model].named:
+        return row | _tags(model, tags)  # of a config context they are a field, and no tags of it
+    some = {"add_tags": tags - tagged, "remove_tags": tagged - tags}
+    return row | {name: [{"slug": slug} for slug in sorted(slugs)] for name, slugs in some.items() if slugs}
 
 
 def _row(model: str, values: Mapping[str, Any], ids: Mapping[Ref, int]) -> dict[str, Any]:

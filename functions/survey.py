@@ -158,7 +158,8 @@ def _read_by_key(netbox: NetBoxReader, name: str, keys: list[str]) -> list[Row]:
     model = MODELS[name]
     natural = model.natural[0]
     merged = [field for field, spec in model.fields.items() if spec.merged]
-    fields = (*fields_to_read(name), "tags") if model.named else (natural, *merged)
+    seen = ["last_updated"] if merged else []
+    fields = (*fields_to_read(name), "tags") if model.named else (natural, *merged, *seen)
     found: list[Row] = []
     for at in range(0, len(keys), KEYS_PER_REQUEST):
         some = keys[at : at + KEYS_PER_REQUEST]

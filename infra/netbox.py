@@ -33,6 +33,9 @@ type Row = dict[str, Any]
 PAGE: Final = 1000
 """NetBox's own MAX_PAGE_SIZE by default: the fixed cost of a request dominates, so ask for as much as it gives."""
 
+MOST_SEEN: Final = 200
+"""ETags in one request: gunicorn takes header lines of 8,190 bytes (`netbox.md` §4)."""
+
 REQUEST_ID: Final = "X-Request-ID"
 """The header in which NetBox tells the id that it gave a request; a client's own is ignored (`netbox.md` §4)."""
 
@@ -251,9 +254,16 @@ class NetBox(NetBoxReader):
         """Create `rows` in one request, all or none; the created objects in the same order."""
         return self._bulk(path, "post", rows)
 
-    def update(self, path: str, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
-        """Change `rows` (each with its `id` and the fields to change) in one request, all or none."""
-        return self._bulk(path, "patch", rows)
+    def update(self, path: str, rows: Sequence[Mapping[str, Any]], seen: Sequence[str] = ()) -> list[Row]:
+        """Change `rows` (each with its `id` and the fields to change) in one request, all or none.
+
+        `seen` are the `last_updated` of these objects as they were read (`MOST_SEEN` at most): if one was changed
+        since, nothing is, and `StaleObjectError` is raised (`netbox.md` §4: seen with NetBox, not documented).
+        """
+        if not seen:
+            return self._bulk(path, "patch", rows)
+        etags = ", ".join(etag_of({"last_updated": one}) for one in seen)
+        return self._answered(path, rows, self._patched(self._writing, f"{path}/", list(rows), etags, rows))
 
     def change(self, path: str, row: Mapping[str, Any], fields: Mapping[str, Any]) -> Row:
         """Change one object, if it still is what `row` was read as (`id`, `last_updated`); the object as it is now.
@@ -261,25 +271,29 @@ class NetBox(NetBoxReader):
         NetBox (4.6 and later) compares the ETag under a row lock, so of two writers at once one gets
         `StaleObjectError`, and has changed nothing.
         """
-        base = f"{self._api.base_url}/{path}/{row['id']}/"
+        changed = self._patched(self._session, f"{path}/{row['id']}/", dict(fields), etag_of(row))
+        if not isinstance(changed, dict) or changed.get("id") != row["id"] or "last_updated" not in changed:
+            raise UnusableAnswerError(200, f"{path}: the answer is not the object that was changed")
+        return changed
+
+    def _patched(
+        self, session: BoundedSession, place: str, body: Any, etags: str, rows: Sequence[Mapping[str, Any]] = ()
+    ) -> Any:
         version = "Bearer" if str(self._api.token).startswith("nbt_") else "Token"
-        headers = {"authorization": f"{version} {self._api.token}", "accept": "application/json"}
+        headers = {"authorization": f"{version} {self._api.token}", "accept": "application/json", "If-Match": etags}
 
         def send() -> Any:
-            answer = self._session.patch(base, json=dict(fields), headers={**headers, "If-Match": etag_of(row)})
+            answer = session.patch(f"{self._api.base_url}/{place}", json=body, headers=headers)
             if not answer.ok:
                 raise RequestError(answer)
             return answer.json()
 
         try:
-            changed = self._send(send, path)
+            return self._send(send, place.rstrip("/"), rows)
         except NetBoxError as refused:
             if refused.status == 412:
-                raise StaleObjectError(412, f"{path} {row['id']} was changed meanwhile") from refused
+                raise StaleObjectError(412, f"{place} was changed meanwhile") from refused
             raise
-        if not isinstance(changed, dict) or changed.get("id") != row["id"] or "last_updated" not in changed:
-            raise UnusableAnswerError(200, f"{path}: the answer is not the object that was changed")
-        return changed
 
     def delete(self, path: str, ids: Sequence[int], permit: DeletePermit) -> None:
         """Delete the objects with `ids` in one request, all or none.
@@ -296,15 +310,18 @@ class NetBox(NetBoxReader):
     def _bulk(self, path: str, verb: str, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
         request = self._request(path, session=self._writing)
         send = request.post if verb == "post" else request.patch
-        answer = self._send(lambda: send(list(rows)), path, rows)
+        return self._answered(path, rows, self._send(lambda: send(list(rows)), path, rows))
+
+    def _answered(self, path: str, rows: Sequence[Mapping[str, Any]], answer: Any) -> list[Row]:
+        """The objects of an answer to a bulk request, in the order of `rows`; new ones come in it already."""
         if not isinstance(answer, list) or len(answer) != len(rows):
             raise UnusableAnswerError(200, f"{path}: {len(rows)} objects were sent, the answer is not as many")
-        if verb == "patch":
+        if all("id" in row for row in rows):
             by_id = {row.get("id"): row for row in answer if isinstance(row, dict)}
             answer = [by_id.get(row["id"]) for row in rows]
         if not all(isinstance(row, dict) and isinstance(row.get("id"), int) for row in answer):
             raise UnusableAnswerError(200, f"{path}: the answer names no ids")
-        return answer
+        return list(answer)
 
 
 def etag_of(row: Mapping[str, Any]) -> str:

@@ -274,7 +274,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "FABRIC_SYNC_BATCH",
         "batch",
-        _number(int, 1, 1000),
+        _number(int, 1, 200),
         "give the most objects to put into one bulk request",
         default="100",
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -44,8 +44,17 @@ class Story:
     def cluster(self) -> Cluster:
         return self.served.cluster
 
-    def sync(self, hours: float = 0.0, cut_after: int | None = None, batch: int = 100) -> Outcome:
-        """One run, so many hours after the last one; its deadline comes after so many bulk requests, if any."""
+    def sync(
+        self,
+        hours: float = 0.0,
+        cut_after: int | None = None,
+        batch: int = 100,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> Outcome:
+        """One run, so many hours after the last one; its deadline comes after so many bulk requests, if any.
+
+        `meanwhile` happens when everything is read, and nothing is written.
+        """
         self.now += timedelta(hours=hours)
         self.runs += 1
         deadline = Deadline.after(self.seconds, reserve=5)
@@ -53,6 +62,8 @@ class Story:
         secrets, sent = open_secrets(str(self.secrets), "fabric-"), count(1)
 
         def hear(step: str, facts: dict[str, Any]) -> None:
+            if step == "planned":
+                meanwhile()
             if step == "applied" and next(sent) == cut_after:
                 self.netbox.deadline = Deadline.after(0.001)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 
 import pytest
@@ -15,11 +16,13 @@ from functions.run import Run
 from functions.sync import sync
 from infra.deadline import Deadline
 from infra.netbox import NetBox
+from infra.sandbox.fabric.manifests import Cluster
 from infra.sandbox.fabric.serve import serve
 from infra.secrets import DirectorySecrets
 from tests.fabric_content import small_cluster
 from tests.netbox_content import bootstrapped, changes, opened, with_fabric
 from tests.netbox_fixtures import ServedNetBox
+from tests.story import Story, story, without
 
 PATHS = ("dcim/devices", "dcim/interfaces", "dcim/cables")
 
@@ -74,3 +77,76 @@ def test_two_runs_at_once_make_nothing_twice_and_the_next_one_finds_it_all_done(
         before = changes(netbox)
         assert run(ready, secrets, "again").written == 0
         assert changes(netbox) == before
+
+
+# What others write while a run is between reading and writing
+
+
+def asns(cluster: Cluster, asn: int = 65100) -> Cluster:
+    """The cluster with one AS number for all its switches."""
+    for name in cluster.names("Switch"):
+        cluster.patch("Switch", name, {"spec": {"asn": asn}})
+    return cluster
+
+
+def site_of_another(told: Story, slug: str) -> int:
+    return int(told.netbox.create("dcim/sites", [{"name": slug, "slug": slug}])[0]["id"])
+
+
+def sites_by_number(told: Story) -> dict[int, set[str]]:
+    rows = told.netbox.read("ipam/asns", {}, ("asn", "sites"))
+    return {row["asn"]: {site["slug"] for site in row["sites"]} for row in rows}
+
+
+def test_a_tag_that_a_person_adds_meanwhile_stays(ready: ServedNetBox, tmp_path: Path) -> None:
+    with story(ready, tmp_path, "tagged", small_cluster("tagged")) as told:
+        told.netbox.create("extras/tags", [{"name": name, "slug": name} for name in ("first", "second")])
+
+        def tags(name: str) -> None:
+            for row in told.owned("dcim/cables"):
+                told.netbox.update("dcim/cables", [{"id": row["id"], "add_tags": [{"slug": name}]}])
+
+        gone = without(told.cluster, "Connection", "mesh-1")
+        outcome = told.sync(meanwhile=lambda: tags("first"))
+        assert (outcome.result, outcome.objects["cable"]["marked"]) == (Result.SUCCEEDED, 1)
+        told.cluster.create(gone)
+        outcome = told.sync(meanwhile=lambda: tags("second"))
+        assert (outcome.result, outcome.objects["cable"]["updated"]) == (Result.SUCCEEDED, 1)
+        for row in told.owned("dcim/cables"):
+            assert {tag["slug"] for tag in row["tags"]} >= {"first", "second"}
+            assert "fabric-stale" not in {tag["slug"] for tag in row["tags"]}
+
+
+def test_two_sites_that_are_added_to_one_as_number_at_once_are_both_there(ready: ServedNetBox, tmp_path: Path) -> None:
+    with story(ready, tmp_path, "one-site", asns(small_cluster("one-site"))):
+        pass
+    with story(ready, tmp_path, "my-site", asns(small_cluster("my-site")), synced=False) as told:
+        other = site_of_another(told, "other-site")
+
+        def meanwhile() -> None:
+            for row in told.netbox.read("ipam/asns", {}, ("sites",)):
+                sites = [*(site["id"] for site in row["sites"]), other]
+                told.netbox.update("ipam/asns", [{"id": row["id"], "sites": sites}])
+
+        outcome = told.sync(meanwhile=meanwhile)
+        assert (outcome.result, outcome.reasons) == (Result.SUCCEEDED, ())
+        found = sites_by_number(told)
+        assert found
+        assert all(sites >= {"one-site", "my-site", "other-site"} for sites in found.values()), found
+        told.settings(fabric_full_hours=0)
+        assert told.sync().written == 0
+
+
+def test_an_as_number_that_another_makes_first_gets_our_site_too(ready: ServedNetBox, tmp_path: Path) -> None:
+    with story(ready, tmp_path, "second-site", asns(small_cluster("second-site"), 64900), synced=False) as told:
+        other = site_of_another(told, "first-site")
+
+        def meanwhile() -> None:
+            rir = told.netbox.read("ipam/rirs", {}, ("slug",))[0]["id"]
+            told.netbox.create("ipam/asns", [{"asn": 64900, "rir": rir, "sites": [other]}])
+
+        outcome = told.sync(meanwhile=meanwhile)
+        assert (outcome.result, outcome.reasons) == (Result.SUCCEEDED, ())
+        assert sites_by_number(told)[64900] == {"first-site", "second-site"}
+        told.settings(fabric_full_hours=0)
+        assert told.sync().written == 0
