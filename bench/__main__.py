@@ -39,9 +39,10 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], help="one bench alone (may be given again)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=20.0, help="how long the fleet is watched")
+    parser.add_argument("--loaded", action="store_true", help="the fleet is in NetBox since an earlier run")
     parser.add_argument("--state", type=Path, default=Path(".sandbox/bench"))
     options = parser.parse_args()
-    every = benches(options.state, 1 if options.quick else options.rounds, options.minutes)
+    every = benches(options.state, 1 if options.quick else options.rounds, options.minutes, options.loaded)
     if unknown := set(options.only) - every.keys():
         parser.error(f"no bench {', '.join(sorted(unknown))}: there are {', '.join(every)}")
     quick = [name for name in every if name not in ("quiet-large", "load-large", "medium", "huge", "fleet")]
@@ -67,7 +68,7 @@ def main() -> int:
     return 0
 
 
-def benches(state: Path, rounds: int, minutes: float) -> Mapping[str, Bench]:
+def benches(state: Path, rounds: int, minutes: float, loaded: bool) -> Mapping[str, Bench]:
     """Every bench by its name."""
 
     def quiet(leaves: int, servers: int, vpcs: int) -> Iterator[Measure]:
@@ -96,7 +97,7 @@ def benches(state: Path, rounds: int, minutes: float) -> Mapping[str, Bench]:
         "load-large": lambda: first_load(LARGE, large, state, rounds, variants=FEW, singly=True),
         "huge": lambda: first_invocation(read_spec(FABRIC, HUGE), "generated, 450 switches", state),
         "medium": medium,
-        "fleet": lambda: fleet(state, minutes=minutes),
+        "fleet": lambda: fleet(state, minutes=minutes, loaded=loaded),
     }
 
 
