@@ -68,9 +68,9 @@ class Recorder:
     def _wrap(self, netbox: NetBox, verb: str) -> None:
         write = getattr(netbox, verb)
 
-        def noted(path: str, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+        def noted(path: str, rows: Sequence[Mapping[str, Any]], *more: Any) -> list[Row]:
             started, fitting = time.monotonic(), self._fitting.get((verb, path), len(rows))
-            answer: list[Row] = write(path, rows)
+            answer: list[Row] = write(path, rows, *more)
             seconds = time.monotonic() - started
             ids = [row["id"] for row in answer]
             self.sent.append(Sent(verb, path, [dict(row) for row in rows], seconds, ids, max(fitting, len(rows))))
