@@ -15,7 +15,7 @@ from functions.outcome import Outcome, Result
 from functions.run import Run
 from functions.sync import sync
 from infra.deadline import Deadline
-from infra.netbox import NetBox
+from infra.netbox import DeletePermit, NetBox
 from infra.sandbox.fabric.manifests import Cluster
 from infra.sandbox.fabric.serve import serve
 from infra.secrets import DirectorySecrets
@@ -150,3 +150,21 @@ def test_an_as_number_that_another_makes_first_gets_our_site_too(ready: ServedNe
         assert sites_by_number(told)[64900] == {"first-site", "second-site"}
         told.settings(fabric_full_hours=0)
         assert told.sync().written == 0
+
+
+def test_an_as_number_that_somebody_takes_away_meanwhile_is_told_and_keeps_nothing_else_back(
+    ready: ServedNetBox, tmp_path: Path
+) -> None:
+    with story(ready, tmp_path, "before", asns(small_cluster("before"), 64901)):
+        pass
+    with story(ready, tmp_path, "after", asns(small_cluster("after"), 64901), synced=False) as told:
+
+        def meanwhile() -> None:
+            for row in told.netbox.read("ipam/asns", {"asn": 64901}, ("asn",)):
+                told.netbox.delete("ipam/asns", [row["id"]], DeletePermit(frozenset({("ipam/asns", row["id"])})))
+
+        outcome = told.sync(meanwhile=meanwhile)
+        (reason,) = outcome.reasons
+        assert (outcome.result, reason.partition(":")[0]) == (Result.INCOMPLETE, "asn 64901 was refused")
+        assert told.sync().result is Result.SUCCEEDED
+        assert sites_by_number(told)[64901] >= {"after"}

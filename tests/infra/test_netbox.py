@@ -12,7 +12,7 @@ from functions.fabric import Fabric
 from functions.survey import survey
 from infra import netbox as door
 from infra.deadline import Deadline
-from infra.netbox import DeletePermit, NetBox, NetBoxError, NetBoxReader, UnprovenReadError
+from infra.netbox import MOST_SEEN, DeletePermit, NetBox, NetBoxError, NetBoxReader, StaleObjectError, UnprovenReadError
 from tests import hostile
 from tests.netbox_content import opened
 from tests.netbox_fixtures import ServedNetBox
@@ -225,3 +225,20 @@ def test_what_is_changed_comes_back_in_the_order_in_which_it_was_sent(filled: Se
         assert [(row["id"], row["description"]) for row in netbox.update(PATH, sent)] == [
             (row["id"], row["description"]) for row in sent
         ]
+
+
+def test_many_objects_are_changed_only_if_none_of_them_was_changed_since(netbox: ServedNetBox) -> None:
+    with opened(netbox) as door_:
+        made = door_.create(PATH, rows_of(MOST_SEEN, "seen"))
+        seen = [row["last_updated"] for row in made]
+        changed = door_.update(PATH, [{"id": row["id"], "description": "ours"} for row in made], seen)
+        assert [row["id"] for row in changed] == [row["id"] for row in made]
+        door_.update(PATH, [{"id": made[-1]["id"], "description": "theirs"}])
+        with pytest.raises(StaleObjectError):
+            door_.update(
+                PATH,
+                [{"id": row["id"], "description": "again"} for row in changed],
+                [row["last_updated"] for row in changed],
+            )
+        held = {row["description"] for row in door_.read(PATH, {}, ("description",))}
+        assert held == {"ours", "theirs"}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.netbox import MOST_SEEN
 from infra.settings import Settings, SettingsError
 from infra.variables import VARIABLES
 
@@ -157,12 +158,11 @@ def test_the_bounds_of_the_deadline_belong_to_it(name: str, text: str) -> None:
     assert Settings.from_env(environ).deadline_s == float(text)
 
 
-@pytest.mark.parametrize("batch", ["0", "-1", "1001", "1.5", ""])
-def test_a_batch_is_a_whole_number_from_one_to_a_thousand(batch: str) -> None:
-    if batch:
-        assert problems(FABRIC_SYNC_BATCH=batch)[0].startswith("FABRIC_SYNC_BATCH")
-    else:
-        assert Settings.from_env({**LEAST, "FABRIC_SYNC_BATCH": batch}).batch == 100
+@pytest.mark.parametrize("batch", ["0", "-1", str(MOST_SEEN + 1), "1.5"])
+def test_a_batch_is_a_whole_number_and_no_larger_than_netbox_can_be_held_to(batch: str) -> None:
+    assert problems(FABRIC_SYNC_BATCH=batch)[0].startswith("FABRIC_SYNC_BATCH")
+    for good, number in (("", 100), ("1", 1), (str(MOST_SEEN), MOST_SEEN)):
+        assert Settings.from_env({**LEAST, "FABRIC_SYNC_BATCH": good}).batch == number
 
 
 @pytest.mark.parametrize("parallel", ["0", "11", "2.5", "many"])
