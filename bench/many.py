@@ -44,7 +44,7 @@ class ManyClusters(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """A page of clusters by id."""
         query = parse_qs(urlsplit(self.path).query)
-        first, limit = int(query.get("id__gt", ["0"])[0]) + 1, int(query["limit"][0])
+        first, limit = int(query.get("id__gt", ["0"])[0]) + 1, int(query.get("limit", ["50"])[0])
         rows = [self._row(number) for number in range(first, min(first + limit, self.count + 1))]
         body = json.dumps({"count": self.count - first + 1, "next": None, "results": rows}).encode()
         self.send_response(200)

@@ -11,12 +11,13 @@ from functions.actual import Actual, Existing, existing_of
 from functions.applied import Applied, Refused
 from functions.compare import differences, merged_tags
 from functions.drift import applied
-from functions.errors import Side, SyncStopped, problem_of
+from functions.errors import Side, SyncStopped
 from functions.fields import APPLIED
 from functions.flights import Flights, Landed
 from functions.operations import Operation, fields_of, is_extra, needs, verb_of
 from functions.pace import BATCH_SECONDS, Pace
 from functions.plan import Create, Delete, Plan, Update
+from functions.problems import problem_of
 from functions.records import MODELS, Ref
 from functions.rows import changed_row, new_row
 from functions.survey import survey_by_key

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from functions import registry
-from functions.errors import Code, Problem, Side, SyncStopped, problem_of
+from functions.errors import Code, Problem, Side, SyncStopped
 from functions.kinds import KINDS
+from functions.problems import problem_of
 from infra.deadline import Deadline, DeadlineExceeded
 from infra.kubeconfig import KubeconfigError, parse_kubeconfig
 from infra.kubernetes import KubernetesClient, KubernetesError, Resource

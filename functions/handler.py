@@ -37,7 +37,7 @@ class SyncHandler:
 
     def answer(self, headers: Mapping[str, str], read: Read, length: int | None) -> Answer:
         """The HTTP answer to one request: status 200 with the outcome, or 503."""
-        started_at, deadline = datetime.now(UTC), self.service.deadline()
+        started_at, deadline = datetime.now(UTC), self.service.settings.deadline()
         self.service.supervisor.prewarm()
         try:
             request = sync_request(headers, _body(headers, read, length))

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from functions import journal
-from functions.standing import moment, standing_of
+from functions.moments import moment
+from functions.standing import standing_of
 from infra.netbox import NetBoxReader, Row
 
 MOST: Final = 50

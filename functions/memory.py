@@ -23,11 +23,12 @@ from functions.compare import kind_of
 from functions.fabric import DeletePolicy
 from functions.fields import FULL_HOURS, HOLD_TAG, STALE_TAG
 from functions.guard import since_of
+from functions.moments import moment
 from functions.outcome import Result
 from functions.plan import Create, Plan, Stale, Update
 from functions.records import MODELS, Record, Ref
 from functions.rows import references
-from functions.standing import Standing, moment
+from functions.standing import Standing
 
 USUAL_HOURS: Final = 24
 """Hours between two full comparisons, unless the cluster says otherwise."""

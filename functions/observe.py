@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from functions.errors import Code, Problem, Side, SyncStopped, problem_of
+from functions.errors import Code, Problem, Side, SyncStopped
 from functions.kinds import KINDS, Kind
+from functions.problems import problem_of
 from functions.snapshot import Listing, Reading, Resource, Snapshot
 from infra.deadline import Deadline, DeadlineExceeded
 from infra.kubernetes import KubernetesClient, KubernetesError, ListExpired

@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from functions.adopt import conflicts
 from functions.ending import outcome_of
-from functions.errors import Side, problem_of
+from functions.errors import Side
 from functions.events import SyncRequest
 from functions.facts import Facts
 from functions.forecast import Reading, forecast
 from functions.outcome import Outcome
 from functions.preview import preview
+from functions.problems import problem_of
 from functions.run import EXPECTED, Run
 from infra.deadline import Deadline, DeadlineExceeded
 from infra.netbox import NetBoxReader

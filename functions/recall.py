@@ -21,8 +21,8 @@ from typing import Final
 from functions.changelog import LOOKED_INTO, Entry, entry_of, gaps
 from functions.fields import KEY, MEMORY, NAME
 from functions.memory import Mark, Memory, memory_of
+from functions.moments import moment
 from functions.records import MODELS, Ref
-from functions.standing import moment
 from infra.netbox import NetBox, NetBoxReader, Row, StaleObjectError
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from functions.adopt import compare_and_adopt
 from functions.agreed import rest
 from functions.applied import Applied
 from functions.apply import Applier
-from functions.errors import Code, Problem, Side, SyncStopped, problem_of
+from functions.errors import Code, Problem, Side, SyncStopped
 from functions.events import SyncRequest
 from functions.fabric import Fabric
 from functions.facts import Facts, gaps, judge
@@ -40,6 +40,7 @@ from functions.observe import observe
 from functions.outcome import Result, Verified
 from functions.pace import Pace
 from functions.plan import Plan
+from functions.problems import problem_of
 from functions.recall import mark_now
 from functions.records import Ref
 from functions.retire import look_up_in, retire

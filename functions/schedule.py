@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from functions.fields import INTERVAL, SUSPEND_REASON, SUSPENDED_UNTIL, WINDOWS
-from functions.standing import Standing, moment
+from functions.moments import moment
+from functions.standing import Standing
 from functions.status import Facts
 from functions.windows import BadWindowsError, Windows, read_windows
 

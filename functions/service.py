@@ -8,14 +8,13 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from importlib import import_module
 from typing import Any, Final
 
 from functions.children import SYNC
 from functions.contract import ContractError
 from functions.contract.objects import write_object
-from functions.errors import Code, Problem, Side, problem_of
+from functions.errors import Code, Problem, Side
 from functions.events import (
     SyncRequest,
     drift_message,
@@ -25,7 +24,9 @@ from functions.events import (
     started_message,
     status_message,
 )
+from functions.problems import problem_of
 from infra.deadline import Deadline, DeadlineExceeded
+from infra.once import once
 from infra.pubsub import Message, Publisher, PublishError, open_publisher
 from infra.secrets import SecretStore, open_secrets
 from infra.settings import Settings
@@ -84,14 +85,10 @@ class SyncService:
         self.secrets: SecretStore = open_secrets(settings.secrets or "", settings.secret_prefix)
         self.supervisor = Supervisor(("functions.work",), settings.memory_mib * 2**20)
 
-    @cached_property
+    @once
     def publisher(self) -> Publisher:
         """The channel to Pub/Sub, opened at the first use and kept while the instance is warm."""
         return open_publisher(self.settings.project or "local", broker_url=self.settings.broker_url or "")
-
-    def deadline(self) -> Deadline:
-        """The deadline of a request that comes in now."""
-        return Deadline.after(self.settings.deadline_s, reserve=self.settings.reserve_s)
 
     def serve(self, request: SyncRequest, deadline: Deadline, on_step: Step = _unheard) -> Served:
         """Sync the fabric, and publish what came of it, by the deadline; never raises for what the work does."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from functions.moments import moment
 from functions.outcome import Outcome, Result
 from functions.retrying import Failures
 
@@ -193,15 +194,6 @@ def remembered(standing: Standing, outcome: Outcome, requested_by: str | None) -
         code=outcome.problem.code.value if outcome.problem else None,
     )
     return replace(standing, ends=(end, *(e for e in standing.ends if e.request != end.request))[:MOST_ENDS])
-
-
-def moment(text: object) -> datetime | None:
-    """A time of a text in RFC 3339, with its zone; None for anything else."""
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return found if found.tzinfo else None
 
 
 def _text(at: datetime | None) -> str | None:

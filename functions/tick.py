@@ -16,10 +16,11 @@ from typing import Any, Final
 from functions import registry
 from functions.admit import RECOVERY, SCHEDULED
 from functions.due import Cause, Verdict, Wait, due, request_id
-from functions.errors import Code, Problem, Side, SyncStopped, problem_of
+from functions.errors import Code, Problem, Side, SyncStopped
 from functions.events import SyncRequest, outcome_message, request_message, status_message
 from functions.lease import FabricLease
 from functions.outcome import Outcome, Result
+from functions.problems import problem_of
 from functions.schedule import Schedule, facts_of, schedule_of
 from functions.settle import config_digest, differing, settled
 from functions.standing import STATE, Standing, fields_of, standing_of

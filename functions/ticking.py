@@ -6,18 +6,15 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from functions.errors import Problem, Side, problem_of
-from functions.standing import moment
-from functions.tick import Report, Tick
-from infra.deadline import Deadline, DeadlineExceeded
-from infra.netbox import NetBox
-from infra.pubsub import Publisher, PublishError, open_publisher
-from infra.secrets import SecretError, read_netbox_token
+from functions.moments import moment
+from infra.once import once
 from infra.settings import Settings
 from infra.telemetry import bound
+
+if TYPE_CHECKING:
+    from functions.ticks import Ticks
 
 log = logging.getLogger(__name__)
 
@@ -43,43 +40,26 @@ class TickHandler:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    @cached_property
-    def publisher(self) -> Publisher:
-        """The channel to Pub/Sub, opened at the first use and kept while the instance is warm."""
-        return open_publisher(self.settings.project or "local", broker_url=self.settings.broker_url or "")
-
     def answer(
         self, headers: Mapping[str, str], read: Callable[[int], bytes], length: int | None
     ) -> tuple[str, int, dict[str, str]]:
         """The HTTP answer to one message."""
-        deadline = Deadline.after(self.settings.deadline_s, reserve=self.settings.reserve_s)
+        deadline = self.settings.deadline()
         now = datetime.now(UTC)
         at = scheduled_at(headers, read(MOST_BYTES), now)
         if now - at > STALE_AFTER:
             log.warning("a tick of %s came at %s: too late to be of use", at.isoformat(), now.isoformat())
             return json.dumps({"at": at.isoformat(), "stale": True}), 200, JSON
         with bound(deadline=deadline.reporting()):
-            report = self.tick(at, deadline)
+            report = self._ticks.tick(at, deadline)
         return json.dumps(report.as_dict()), 200 if report.whole else 503, JSON
 
-    def tick(self, at: datetime, deadline: Deadline) -> Report:
-        """Serve the tick that was to come at `at`; never raises for what the world does."""
-        settings = self.settings
-        try:
-            token = read_netbox_token(settings, deadline)
-            publisher = self.publisher
-        except (SecretError, DeadlineExceeded, PublishError) as error:
-            return _failed(at, problem_of(error, Side.EVENTS if isinstance(error, PublishError) else Side.CONFIG))
-        ca_file = str(settings.netbox_ca_file) if settings.netbox_ca_file else None
-        with NetBox(settings.netbox_url, token.reveal(), deadline, ca_file=ca_file) as netbox:
-            every = timedelta(seconds=settings.tick_s)
-            topics = settings.topic_requests, settings.topic_outcomes
-            return Tick(netbox, publisher, *topics, deadline, at, every).run()
+    @once
+    def _ticks(self) -> Ticks:
+        # Loaded by the first tick that is served: no start waits for doors that it does not go through.
+        from functions.ticks import Ticks
 
-    def close(self) -> None:
-        """Give the channel to Pub/Sub back."""
-        if "publisher" in self.__dict__:
-            self.publisher.close()
+        return Ticks(self.settings)
 
 
 def scheduled_at(headers: Mapping[str, str], body: bytes, now: datetime) -> datetime:
@@ -104,8 +84,3 @@ def _times_of(body: bytes) -> list[Any]:
     attributes = message.get("attributes")
     own = attributes.get("ce-time") if isinstance(attributes, Mapping) else None
     return [own, message.get("publishTime") or message.get("publish_time")]
-
-
-def _failed(at: datetime, problem: Problem) -> Report:
-    log.error("the tick of %s failed: %s", at.isoformat(), problem.text)
-    return Report(at, problem=problem)

@@ -11,9 +11,10 @@ from typing import Any
 from functions.contract import SyncRequest
 from functions.contract.objects import read_object
 from functions.ending import outcome_of
-from functions.errors import Side, problem_of
+from functions.errors import Side
 from functions.facts import Facts
 from functions.outcome import Outcome
+from functions.problems import problem_of
 from functions.run import Run
 from functions.sync import sync
 from infra.deadline import Deadline, DeadlineExceeded

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from infra.deadline import Deadline
 from infra.redaction import Secret, redact
 from infra.variables import VARIABLES, Unfit, is_loopback
 
@@ -85,6 +86,10 @@ class Settings:
         if problems:
             raise SettingsError(problems)
         return cls(**values)
+
+    def deadline(self) -> Deadline:
+        """The deadline of a request that comes in now."""
+        return Deadline.after(self.deadline_s, reserve=self.reserve_s)
 
     def as_dict(self) -> dict[str, str | int | float | bool | None]:
         """The settings by variable name, fit to be shown or logged: secrets are masked."""

@@ -26,17 +26,17 @@ def tick(
     Exit code 1 when not every fabric could be looked at and requested.
     """
     from functions.cli.surroundings import settings_here
-    from functions.ticking import TickHandler
+    from functions.ticks import Ticks
     from infra.deadline import Deadline
 
     length = _seconds(every)
     settings = settings_here(needs=("project|broker_url",), quiet=as_json)
-    handler = TickHandler(settings)
+    ticks = Ticks(settings)
     whole = True
     try:
         while True:
-            deadline = Deadline.after(settings.deadline_s, reserve=settings.reserve_s)
-            report = handler.tick(datetime.now(UTC), deadline)
+            deadline = settings.deadline()
+            report = ticks.tick(datetime.now(UTC), deadline)
             whole = report.whole
             _show(report.as_dict(), as_json)
             if length is None:
@@ -47,7 +47,7 @@ def tick(
     except KeyboardInterrupt:
         return
     finally:
-        handler.close()
+        ticks.close()
     raise typer.Exit(Exit.SUCCEEDED if whole else Exit.FAILED)
 
 

@@ -72,7 +72,8 @@ class TellingGroup(TyperGroup):
 
 def tell(error: Exception) -> Told:
     """An exception in words. What nobody foresaw is named as what it is; the log has its traceback."""
-    from functions.errors import Code, Problem, Side, SyncStopped, problem_of
+    from functions.errors import Code, Problem, Side, SyncStopped
+    from functions.problems import problem_of
     from infra.deadline import DeadlineExceeded
     from infra.netbox import NetBoxError
     from infra.secrets import SecretError

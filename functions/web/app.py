@@ -6,23 +6,23 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from functions.fabric import valid_name
 from functions.web.answers import HEADERS, Refused, json_answer, problem_answer
 from functions.web.auth import COOKIE, Gate, Person
 from functions.web.bodies import body_of, fields_of
-from functions.web.fabrics import Fabrics, wish_of
-from functions.web.hooks import MOST_BYTES, SIGNATURE, BadHookError, heard, is_signed
-from functions.web.openapi import document
-from functions.web.pages import Pages, static
-from functions.web.stream import Step, Told, streamed
 from infra.deadline import Deadline
+from infra.once import once
 from infra.settings import Settings
+
+if TYPE_CHECKING:
+    from functions.web.fabrics import Fabrics
+    from functions.web.pages import Pages
+    from functions.web.stream import Step, Told
 
 log = logging.getLogger(__name__)
 
@@ -52,18 +52,19 @@ _PUBLIC: Final = frozenset({"health", "openapi", "static", "login", "hook"})
 
 
 class Manual:
-    """Answers people and programs. Everything that is said of a fabric comes from `Fabrics`, in whatever form."""
+    """Answers people and programs. Everything that is said of a fabric comes from `Fabrics`, in whatever form.
+
+    What a path needs is loaded by the first request that takes it: a start waits for none of it.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.gate = Gate(settings)
-        self.fabrics = Fabrics(settings)
-        self.pages = Pages(self.gate)
         self._answers: Mapping[str, Callable[..., Response]] = {
             "overview": self._overview,
             "health": lambda _a: json_answer({"ok": True}),
-            "openapi": lambda _a: json_answer(document()),
-            "static": lambda _a, file: static(file),
+            "openapi": self._openapi,
+            "static": self._static,
             "login": self._login,
             "logout": self._logout,
             "hook": self._hook,
@@ -75,9 +76,23 @@ class Manual:
             "request": lambda a, name, request_id: json_answer(self.fabrics.request(name, request_id, a.deadline)),
         }
 
+    @once
+    def fabrics(self) -> Fabrics:
+        """What is known of fabrics, and done with them."""
+        from functions.web.fabrics import Fabrics
+
+        return Fabrics(self.settings)
+
+    @once
+    def pages(self) -> Pages:
+        """What people see of it."""
+        from functions.web.pages import Pages
+
+        return Pages(self.gate)
+
     def answer(self, request: Request) -> Response:
         """The answer to one request; refusals are problem details, or a page where a browser asks for one."""
-        asked = Asked(request, self.fabrics.service.deadline())
+        asked = Asked(request, self.settings.deadline())
         try:
             response = self._answered(asked)
         except Refused as no:
@@ -101,9 +116,15 @@ class Manual:
             raise Refused(404, "not_found", "there is nothing at this path") from nothing
         if endpoint not in _PUBLIC:
             asked.person = self.gate.person(request, asked.deadline)
-        if "name" in arguments and not valid_name(arguments["name"]):
-            raise Refused(404, "unknown_fabric", "a fabric's name is a lower-case slug of at most 16 characters")
+        if "name" in arguments:
+            self._must_be_a_name(arguments["name"])
         return self._answers[endpoint](asked, **arguments)
+
+    def _must_be_a_name(self, name: str) -> None:
+        from functions.contract import valid_name
+
+        if not valid_name(name):
+            raise Refused(404, "unknown_fabric", "a fabric's name is a lower-case slug of at most 16 characters")
 
     def _refused(self, asked: Asked, no: Refused) -> Response:
         if not asked.wants_page:
@@ -114,7 +135,17 @@ class Manual:
             return self.pages.login(asked.request.full_path.rstrip("?"), status=401)
         return self.pages.refused(no, asked.person)
 
+    def _openapi(self, _: Asked) -> Response:
+        from functions.web.openapi import document
+
+        return json_answer(document())
+
     # Pages and what they stand for
+
+    def _static(self, _: Asked, file: str) -> Response:
+        from functions.web.pages import static
+
+        return static(file)
 
     def _overview(self, asked: Asked) -> Response:
         return self.pages.overview(self.fabrics.every(asked.deadline), asked.known)
@@ -137,6 +168,9 @@ class Manual:
         return self.pages.tested(told, asked.known) if asked.wants_page else json_answer(told)
 
     def _sync(self, asked: Asked, name: str) -> Response:
+        from functions.web.fabrics import wish_of
+        from functions.web.stream import streamed
+
         wish = wish_of(name, asked.known.name, self._meant(asked))
         if asked.request.args.get("wait", "true").lower() in ("false", "0"):
             told = self.fabrics.ask(wish, asked.deadline)
@@ -194,6 +228,8 @@ class Manual:
     # NetBox
 
     def _hook(self, asked: Asked) -> Response:
+        from functions.web.hooks import MOST_BYTES, SIGNATURE, BadHookError, heard, is_signed
+
         key = self.settings.hook_key
         if key is None:
             raise Refused(404, "not_found", "FABRIC_SYNC_HOOK_KEY is not set, so no webhook is heard")

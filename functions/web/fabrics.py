@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from functions import registry
 from functions.children import CHECKUP, CHECKUP_SECONDS, PLAN
-from functions.errors import Code, Problem, Side, SyncStopped, problem_of
+from functions.errors import Code, Problem, Side, SyncStopped
 from functions.events import SyncRequest, request_message, valid_digest
+from functions.problems import problem_of
 from functions.service import WALL_SHARE, SyncService
 from functions.standing import standing_of
 from functions.status import Connection

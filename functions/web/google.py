@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from functions.web.answers import Refused
 from infra.deadline import Deadline, DeadlineExceeded
-from infra.transport import TransportError, bounded_session
 
 CERTIFICATE_SECONDS: Final = 5.0
 """How long the fetching of Google's certificates may take."""
@@ -19,6 +18,8 @@ def address_in(token: str, audience: str, deadline: Deadline) -> str:
     from google.auth import exceptions, jwt
     from google.auth.transport.requests import Request
     from google.oauth2 import id_token
+
+    from infra.transport import TransportError, bounded_session
 
     try:
         # Looked at before anything is fetched, so that nobody can make us ask Google by sending rubbish.

@@ -13,7 +13,7 @@ from typing import Any, Final
 from functions.events import SyncRequest
 from functions.fabric import valid_name
 from functions.fields import APPLIED, CLUSTER_TYPE_SLUG, CUSTOM_FIELDS, NAME
-from functions.standing import moment
+from functions.moments import moment
 
 SIGNATURE: Final = "X-Hook-Signature"
 BUCKET_SECONDS: Final = 20

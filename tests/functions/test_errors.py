@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from functions.errors import NATURES, Code, Problem, Side, SyncStopped, problem_of
+from functions.errors import NATURES, Code, Problem, Side, SyncStopped
+from functions.problems import problem_of
 from infra.deadline import DeadlineExceeded
 from infra.kubeconfig import KubeconfigError
 from infra.kubernetes import KubernetesError, ListExpired

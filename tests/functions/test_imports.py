@@ -13,7 +13,7 @@ PROGRAM = """
 import os, runpy, sys
 runpy.run_path("functions/main.py")
 ours = ("functions.translate", "functions.plan", "functions.run", "functions.sync", "functions.mailing")
-heavy = ("kubernetes", "yaml", "smtplib", "grpc", "rich", "typer", *ours)
+heavy = ("kubernetes", "yaml", "smtplib", "grpc", "rich", "typer", "pynetbox", "requests", *ours)
 print([name for name in heavy if name in sys.modules])
 """
 

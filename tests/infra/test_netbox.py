@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from functions.errors import Code, Side, SyncStopped, problem_of
+from functions.errors import Code, Side, SyncStopped
 from functions.fabric import Fabric
+from functions.problems import problem_of
 from functions.survey import survey
 from infra import netbox as door
 from infra.deadline import Deadline

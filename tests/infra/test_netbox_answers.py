@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.errors import Code, Side, problem_of
+from functions.errors import Code, Side
+from functions.problems import problem_of
 from infra.deadline import Deadline, DeadlineExceeded
 from infra.netbox import DeletePermit, NetBox, NetBoxError, NetBoxReader, UnprovenReadError, UnusableAnswerError
 from infra.redaction import MASK, Secret

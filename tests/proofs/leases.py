@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from functions.fields import KEY, NAME
-from functions.standing import Lease, moment, standing_of
+from functions.moments import moment
+from functions.standing import Lease, standing_of
 from infra.netbox import NetBox, Row
 from tests.netbox_content import of_memory
 
