@@ -282,18 +282,21 @@ def confirmed(records: Iterable[Record], left: Plan, later: Mapping[str, Collect
     return found | {name: Unit(_OPEN, frozenset(some)) for name, some in later.items()}
 
 
-def portion(names: Collection[str], first: Collection[str], records: Iterable[Record], most: int) -> frozenset[str]:
-    """Some `most` of the units `names`: those that go `first`, then in the order of `records`, each with all of
-    `names` that it refers to."""
+def portion(
+    names: Collection[str], first: Collection[str], records: Iterable[Record], most: int, room: int
+) -> frozenset[str]:
+    """Some of the units `names`: those that go `first`, then in the order of `records`, each with all of `names` that
+    it refers to, until they are `most`, or have `room` records."""
     wanted = by_unit(records)
     chosen: set[str] = set()
     for name in (*first, *(name for name in wanted if name in names)):
-        if len(chosen) >= most:
+        if len(chosen) >= most or room <= 0:
             break
         waiting = [name]
         while waiting:
             if (one := waiting.pop()) not in chosen:
                 chosen.add(one)
+                room -= len(wanted.get(one, ()))
                 refs = (ref for record in wanted.get(one, ()) for ref in references(record))
                 waiting += [unit for ref in refs if (unit := unit_of(ref.model, ref.key)) in names]
     return frozenset(chosen)

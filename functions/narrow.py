@@ -39,7 +39,13 @@ from infra.netbox import NetBox, NetBoxReader, Row
 
 MOST_UNITS: Final = 150
 """Units that are looked at one by one; with more, reading everything costs less. Where a run was cut off, so many of
-what it left are a part that the next run looks at: no run writes more in its time."""
+what it left are a part that the next run looks at."""
+
+ROOM: Final = 2
+"""Such a part has so many times the objects that the run before wrote (looking costs time: to find one object, a fifth
+of what writing it costs), and at least `LEAST_ROOM`."""
+
+LEAST_ROOM: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +86,8 @@ class Look:
     later: Units = field(default_factory=dict)
 
 
-def to_look_at(known: Recollection, translation: Translation, fabric: Fabric) -> Look | None:
-    """The units that may differ; None where everything may.
+def to_look_at(known: Recollection, translation: Translation, fabric: Fabric, wrote: int) -> Look | None:
+    """The units that may differ; None where everything may. `wrote` is how many objects the run before did.
 
     Of a unit that is not remembered NetBox holds nothing: the comparison of everything, on which the memory rests, had
     nothing left over, and the log tells what came since.
@@ -107,7 +113,7 @@ def to_look_at(known: Recollection, translation: Translation, fabric: Fabric) ->
         return Look(units)
     # What others touched, and what is gone, is not put off: with it everything may have to be compared.
     first = touched.units.keys() | marked.keys() | (names - now.keys())
-    chosen = portion(names, first, records, MOST_UNITS)
+    chosen = portion(names, first, records, MOST_UNITS, max(LEAST_ROOM, ROOM * wrote))
     if len(first) > MOST_UNITS or len(chosen) > 4 * MOST_UNITS:
         return None
     return Look(
@@ -121,12 +127,14 @@ def unmoved(translation: Translation) -> Plan:
     return Plan(unchanged=Counter(record.model for record in translation.records))
 
 
-def plan_of(netbox: NetBoxReader, fabric: Fabric, translation: Translation, look: Look) -> tuple[Actual, Plan] | None:
+def plan_of(
+    netbox: NetBoxReader, fabric: Fabric, translation: Translation, look: Look, at_once: int
+) -> tuple[Actual, Plan] | None:
     """What NetBox holds of the units, and what is to be done about it; None where everything must be compared."""
     units, wanted = look.units, by_unit(translation.records)
     records = [record for name in units for record in wanted.get(name, ())]
     refs = {ref for record in records for ref in references(record)} | found_by_key(records)
-    actual = survey_units(netbox, fabric, units, unit_of, refs)
+    actual = survey_units(netbox, fabric, units, unit_of, refs, at_once)
     order = {(record.model, record.key): at for at, record in enumerate(translation.records)}
     records.sort(key=lambda record: order[record.model, record.key])
     plan = compare_and_adopt(netbox, records, translation, actual, fabric)

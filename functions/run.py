@@ -159,7 +159,7 @@ class Run:
             return False
         translation = self._read(fabric)
         if self.facts.snapshot is not None and not gaps(self.facts.snapshot, translation):
-            self._look_at = to_look_at(self._known, translation, fabric)
+            self._look_at = to_look_at(self._known, translation, fabric, self.standing.wrote)
         if self._look_at is None or self._look_at.units:
             return False
         self.verified, self.verified_at = Verified.CHANGES, self._known.memory.verified_at
@@ -210,7 +210,7 @@ class Run:
     def _narrow(self, netbox: NetBoxReader, fabric: Fabric, translation: Translation) -> tuple[Actual, Plan] | None:
         if self._known is None or self._look_at is None:
             return None
-        made = plan_of(netbox, fabric, translation, self._look_at)
+        made = plan_of(netbox, fabric, translation, self._look_at, self.parallel)
         if made is not None:
             self.verified, self.verified_at = Verified.CHANGES, self._known.memory.verified_at
             self._mark = self._known.since.mark

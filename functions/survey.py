@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 from urllib.parse import quote
@@ -21,6 +21,9 @@ KEYS_PER_REQUEST: Final = 100
 GRACE: Final = 0.5
 """Seconds after the deadline in which a read that ends by it comes back."""
 
+MOST_KEYS: Final = 4
+"""Keys of one unit that are asked for one by one; with as many or more, all of the unit's are."""
+
 LINE: Final = 3000
 """Bytes of it for the keys that are asked for; the rest is for the fields."""
 
@@ -38,16 +41,13 @@ def survey(
     `SyncStopped` when NetBox ignored the filter by fabric: what came back is then not ours.
     """
     actual = Actual({}, {Ref("site", fabric.site): fabric.site_id, Ref("cluster", fabric.name): fabric.cluster_id})
-    keys: dict[str, set[str]] = {}
-    for ref in wanted:
-        if ref not in actual.ids:
-            keys.setdefault(ref.model, set()).add(ref.key)
+    keys = _keys(wanted, actual)
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="survey")
     try:
         by_key = {name: pool.submit(_read_by_key, netbox, name, sorted(some)) for name, some in keys.items()}
         # Interfaces first: they are most of a fabric, and the others are read meanwhile.
         ours = sorted((n for n, m in MODELS.items() if not (m.shared or m.named)), key=lambda n: n != "interface")
-        by_fabric = {name: pool.submit(_read_owned, netbox, name, fabric.name) for name in ours}
+        by_fabric = {name: pool.submit(_read_owned, netbox, name, fabric.name, _all_fields(name)) for name in ours}
         for name, found in by_key.items():
             _take_in(name, _read(found, netbox), actual)
         _take_in_owned(((name, by_fabric[name]) for name in MODELS if name in by_fabric), netbox, actual, on_model)
@@ -89,29 +89,74 @@ def survey_units(
     units: Mapping[str, Collection[str]],
     unit_of: Callable[[str, str], str],
     refs: Collection[Ref],
+    at_once: int = 1,
 ) -> Actual:
     """What NetBox holds of `fabric` in `units` (each with the models to look for), and the ids of `refs` besides.
 
-    Raises as `survey` does. Both go into one request for a model: by the beginning of the key.
+    Up to `at_once` requests are on their way at the same time. Raises as `survey` does.
     """
     actual = Actual({}, {Ref("site", fabric.site): fabric.site_id, Ref("cluster", fabric.name): fabric.cluster_id})
-    _survey_shared(netbox, (ref for ref in refs if MODELS[ref.model].shared or MODELS[ref.model].named), actual)
-    for name, model in MODELS.items():
-        if model.shared or model.named:
-            continue
-        actual.owned[name] = {}
-        mine = {unit for unit, models in units.items() if name in models}
-        others = {ref.key for ref in refs if ref.model == name and unit_of(name, ref.key) not in mine}
-        seen: set[int] = set()
-        for some in _lines(sorted(mine | others)):
-            for row in _read_owned(netbox, name, fabric.name, {f"cf_{KEY}__isw": some}, every_end=True):
+    keys = _keys((ref for ref in refs if MODELS[ref.model].shared or MODELS[ref.model].named), actual)
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="survey")
+    try:
+        by_key = {name: pool.submit(_read_by_key, netbox, name, sorted(some)) for name, some in keys.items()}
+        asked: dict[str, tuple[set[str], set[str], list[Future[list[Row]]]]] = {}
+        for name in (name for name, model in MODELS.items() if not (model.shared or model.named)):
+            mine = {unit for unit, models in units.items() if name in models}
+            others = {ref.key for ref in refs if ref.model == name and unit_of(name, ref.key) not in mine}
+            questions = _questions(name, mine, others, unit_of)
+            reads = [pool.submit(_read_owned, netbox, name, fabric.name, *one) for one in questions]
+            asked[name] = mine, others, reads
+        for name, found in by_key.items():
+            _take_in(name, _read(found, netbox), actual)
+        for name, (mine, others, reads) in asked.items():
+            actual.owned[name] = {}
+            seen: set[int] = set()
+            for row in (row for read in reads for row in _read(read, netbox)):
                 key = row["custom_fields"].get(KEY) or ""
                 if row["id"] not in seen and unit_of(name, key) in mine:
                     _own(actual, name, existing_of(name, row))
                 elif key in others:
                     actual.ids[Ref(name, key)] = row["id"]
                 seen.add(row["id"])
+    finally:
+        pool.shutdown(cancel_futures=True)
     return actual
+
+
+def _all_fields(name: str) -> tuple[str, ...]:
+    """The fields that a whole survey reads: interfaces tell where cables end."""
+    return (*fields_to_read(name), *(("cable", "cable_end") if name == "interface" else ()), "tags")
+
+
+type Question = tuple[Sequence[str], Mapping[str, object]]
+"""Fields to read, and filters."""
+
+
+def _questions(
+    name: str, mine: Collection[str], others: Collection[str], unit_of: Callable[[str, str], str]
+) -> Iterator[Question]:
+    """The requests that find the objects of one model in the units `mine`, and the ids of `others` by their keys.
+
+    One asks for both where it can. Else the others' ids alone are asked for: by the key, or where several are parts of
+    one unit, by what their keys begin with. A key costs NetBox 8 ms among 7,000 interfaces, a row for its id 0.3 ms.
+    """
+    # Cables with their own terminations: the interfaces, which tell them to a whole survey, are not all read.
+    whole = (*fields_to_read(name), *(MODELS[name].natural if name == "cable" else ()), "tags")
+    lines = list(_lines(sorted({*mine, *others})))
+    if len(lines) <= 1:
+        yield from ((whole, {f"cf_{KEY}__isw": some}) for some in lines)
+        return
+    yield from ((whole, {f"cf_{KEY}__isw": some}) for some in _lines(sorted(mine)))
+    beginnings: dict[str, list[str]] = {}
+    for key in sorted(others):
+        unit = unit_of(name, key)
+        beginnings.setdefault(key[: len(unit) + 1], []).append(key)
+    alone = [key for keys in beginnings.values() if len(keys) < MOST_KEYS for key in keys]
+    yield from (((), {f"cf_{KEY}": some}) for some in _lines(alone))
+    yield from (
+        ((), {f"cf_{KEY}__isw": some}) for some in _lines([b for b, k in beginnings.items() if len(k) >= MOST_KEYS])
+    )
 
 
 def _own(actual: Actual, name: str, existing: Existing) -> None:
@@ -140,13 +185,13 @@ def _lines(values: list[str]) -> Iterator[list[str]]:
         yield some
 
 
-def _survey_shared(netbox: NetBoxReader, wanted: Iterable[Ref], actual: Actual) -> None:
+def _keys(wanted: Iterable[Ref], actual: Actual) -> dict[str, set[str]]:
+    """By model, the keys of what is wanted and not known yet."""
     keys: dict[str, set[str]] = {}
     for ref in wanted:
         if ref not in actual.ids:
             keys.setdefault(ref.model, set()).add(ref.key)
-    for name, some in keys.items():
-        survey_by_key(netbox, name, sorted(some), actual)
+    return keys
 
 
 def survey_by_key(netbox: NetBoxReader, name: str, keys: list[str], actual: Actual) -> None:
@@ -190,19 +235,10 @@ def fields_to_read(name: str) -> Iterator[str]:
 
 
 def _read_owned(
-    netbox: NetBoxReader,
-    name: str,
-    fabric: str,
-    filters: Mapping[str, object] | None = None,
-    *,
-    every_end: bool = False,
+    netbox: NetBoxReader, name: str, fabric: str, fields: Iterable[str], filters: Mapping[str, object] | None = None
 ) -> list[Row]:
-    """The fabric's rows of one model; with `every_end`, cables with their own terminations."""
-    extra: tuple[str, ...] = ("cable", "cable_end") if name == "interface" and not every_end else ()
-    if every_end and name == "cable":
-        extra = MODELS[name].natural
-    fields = (*fields_to_read(name), *extra, "custom_fields", "tags")
-    rows = netbox.read(MODELS[name].path, {f"cf_{NAME}": fabric, **(filters or {})}, fields)
+    """The fabric's rows of one model: `fields`, and the custom fields by which they are known."""
+    rows = netbox.read(MODELS[name].path, {f"cf_{NAME}": fabric, **(filters or {})}, (*fields, "custom_fields"))
     for row in rows:
         if (row.get("custom_fields") or {}).get(NAME) != fabric:
             raise SyncStopped(

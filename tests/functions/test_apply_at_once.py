@@ -11,6 +11,7 @@ import pytest
 
 from bench.churn import OWNED, content
 from functions import registry
+from functions import survey as survey_room
 from functions.actual import Actual
 from functions.applied import Applied
 from functions.apply import Applier
@@ -19,13 +20,14 @@ from functions.errors import Code, Problem, SyncStopped
 from functions.events import SyncRequest
 from functions.fabric import Fabric
 from functions.fields import KEY, NAME
+from functions.memory import by_unit, unit_of
 from functions.outcome import Result
 from functions.pace import Pace
 from functions.plan import Plan
 from functions.records import MODELS, Record, Ref
 from functions.rows import found_by_key
 from functions.run import Run
-from functions.survey import survey
+from functions.survey import survey, survey_units
 from functions.sync import sync
 from infra.deadline import Deadline
 from infra.netbox import NetBox
@@ -266,3 +268,32 @@ def test_a_survey_at_once_reads_what_one_after_the_other_reads(ready: ServedNetB
     assert heard == [*OWNED, *OWNED]
     assert Ref("manufacturer", "acme") in read[1].ids
     assert len(read[1].owned["interface"]) == 48
+
+
+@pytest.mark.parametrize("line", [200, survey_room.LINE])
+def test_a_survey_of_some_units_finds_them_and_the_ids_of_others_in_however_many_requests(
+    ready: ServedNetBox, monkeypatch: pytest.MonkeyPatch, line: int
+) -> None:
+    monkeypatch.setattr(survey_room, "LINE", line)
+    applied(ready, ready.url)
+    records = wanted()
+    with opened(ready) as netbox:
+        fabric = the_fabric(netbox)
+        whole = survey(netbox, fabric, found_by_key(records))
+        names = sorted(by_unit(records))
+        for some in (names[::2], names[1::2], names[:1]):
+            units = {name: frozenset(record.model for record in by_unit(records)[name]) for name in some}
+            refs = {Ref(r.model, r.key) for r in records if not (r.model == "interface" and r.key.endswith("E1/7"))}
+            found = survey_units(netbox, fabric, units, unit_of, refs, 3)
+            for model, things in whole.owned.items():
+                mine = {key: thing for key, thing in things.items() if unit_of(model, key) in units}
+                assert found.owned[model].keys() == mine.keys()
+                # A cable's ends come in no order of theirs.
+                assert all(found.owned[model][key].id == thing.id for key, thing in mine.items())
+            others = {ref for ref in refs if ref in whole.ids} | {
+                Ref(model, key) for model, things in found.owned.items() for key in things
+            }
+            assert {ref: id_ for ref, id_ in whole.ids.items() if ref in others} == {
+                ref: id_ for ref, id_ in found.ids.items() if ref in others
+            }
+            assert found.ids.keys() <= whole.ids.keys()
