@@ -31,7 +31,8 @@ def chain(cluster: Cluster, size: str, state: Path) -> Iterator[Measure]:
             walls.append(wall)
             requests += outcome.netbox_requests
             print(
-                f"  {number}: {outcome.result} after {wall:.1f} s, {outcome.written} written, {outcome.left} left",
+                f"  {number}: {outcome.result} after {wall:.1f} s, {outcome.netbox_requests} requests, "
+                f"{outcome.written} written, {outcome.left} left",
                 flush=True,
             )
             if outcome.result is not Result.CONTINUED:
@@ -39,7 +40,7 @@ def chain(cluster: Cluster, size: str, state: Path) -> Iterator[Measure]:
         if outcome.result is not Result.SUCCEEDED:
             raise RuntimeError(f"the chain ended {outcome.result}: {outcome.problem} {outcome.reasons[:3]}")
         writes = [sent for sent in recorder.sent if sent.path != "virtualization/clusters"]
-        name = f"{sum(len(sent.rows) for sent in writes)} objects ({size})"
+        name = f"{sum(len(sent.rows) for sent in writes if sent.verb == 'create')} objects ({size})"
         yield Measure("chain, invocations of 30 s", name, number, "")
         yield Measure("chain, wall time", name, round(sum(walls)), "s")
         yield Measure("chain, longest invocation", name, round(max(walls), 2), "s", "≤ 30")
@@ -73,4 +74,7 @@ def _written_twice(recorder: Recorder) -> int:
         for row in sent.rows
         if not sent.path.startswith("virtualization/")
     )
-    return sum(1 for count in doings.values() if count > 1)
+    again = [doing for doing, count in doings.items() if count > 1]
+    if again:
+        print("  again: " + ", ".join(f"{path} {key}" for path, key in again[:20]), flush=True)
+    return len(again)
