@@ -41,7 +41,7 @@ ASKED: Mapping[str, Request] = {
 ASKING: Mapping[str, Request] = {
     # A tick of now, the failure of a fabric that NetBox does not know, all fabrics: each asks NetBox once.
     "tick": ("POST", "/", b"{}", {}),
-    "record": ("POST", "/", structured(EXAMPLES["failed"]), {"Content-Type": "application/cloudevents+json"}),
+    "record": ("POST", "/", structured(EXAMPLES["sync.failed"]), {"Content-Type": "application/cloudevents+json"}),
     "manual": ("GET", "/fabrics", b"", {}),
 }
 """The same, where the first request has to ask NetBox: an empty one, which answers at once."""
