@@ -48,6 +48,10 @@ class Entry:
             return False
         return bool(self._keys(fabric)) or self._of_all or not self._refs.isdisjoint(wanted)
 
+    def may_concern(self, fabric: str) -> bool:
+        """The same, whatever shared and named objects the fabric refers to."""
+        return not self._is_memory and (bool(self._keys(fabric)) or self._of_all or bool(self._refs))
+
     @property
     def _is_memory(self) -> bool:
         """Whether it wrote a fabric's memory and nothing else: that is read, and doubted, by every run."""

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a run got to: each step's result, None where it was not reached."""
+    """What a run got to: each step's result, None where it was not reached.
+
+    `same`: the fabric says what it said when all that follows from it was confirmed, and was not translated again.
+    """
 
     snapshot: Snapshot | None = None
     translation: Translation | None = None
@@ -32,6 +35,7 @@ class Facts:
     skipped: str | None = None
     skip: str | None = None
     insecure_tls: bool = False
+    same: bool = False
 
     @property
     def stalled(self) -> bool:
@@ -76,20 +80,22 @@ def judge(facts: Facts, stalled_before: int = 0) -> tuple[Result, Problem | None
         return Result.FAILED, facts.problem, ()
     if applied is not None and applied.stopped is not None:
         return Result.FAILED, applied.stopped, ()
-    if facts.snapshot is None or facts.translation is None or facts.plan is None or applied is None:
+    understood = facts.translation is not None or facts.same
+    if facts.snapshot is None or not understood or facts.plan is None or applied is None:
         return Result.FAILED, Problem(Code.INTERNAL, "the run ended before it was applied, and nothing says why"), ()
     reasons = (*gaps(facts.snapshot, facts.translation), *_left(facts.plan, applied))
     return (Result.INCOMPLETE if reasons else Result.SUCCEEDED), None, reasons
 
 
-def gaps(snapshot: Snapshot, translation: Translation) -> list[str]:
-    """What of the fabric could not be read, and what of it could not be translated."""
+def gaps(snapshot: Snapshot, translation: Translation | None) -> list[str]:
+    """What of the fabric could not be read, and what of it could not be translated; only what was without a gap is
+    known again without a translation."""
     unread = [
         f"{listing.kind} could not be read: {listing.error}"
         for listing in snapshot.listings.values()
         if listing.reading is Reading.UNREAD and not listing.optional
     ]
-    return unread + [f"{issue.source}: {issue.text}" for issue in translation.issues]
+    return unread + [f"{issue.source}: {issue.text}" for issue in (translation.issues if translation else ())]
 
 
 def _left(plan: Plan, applied: Applied) -> list[str]:

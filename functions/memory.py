@@ -79,6 +79,8 @@ class Memory:
     """All that is remembered of a fabric. `stale` are the units of objects that are marked as gone, and their models.
 
     `lease` is the number of the lease under which it was written.
+    `seen` is a digest of what the fabric said, where NetBox was confirmed to hold all that follows from it: `counts`
+    records of each model. Empty where something was left.
     `mapping` and `settings` are digests of what made records of the fabric: under others the memory says nothing.
     `verified_at` is when the last comparison of everything began.
     """
@@ -90,6 +92,8 @@ class Memory:
     units: Mapping[str, Unit] = field(default_factory=dict)
     stale: Mapping[str, frozenset[str]] = field(default_factory=dict)
     lease: int = 0
+    seen: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The memory as its custom field holds it."""
@@ -103,6 +107,8 @@ class Memory:
             "ask": list(self.mark.ask),
             "stale": _packed(_lines(self.stale)),
             "lease": self.lease,
+            "seen": self.seen,
+            "counts": dict(self.counts),
             "units": _packed(_lines({name: self.units[name].models for name in names})),
             "digests": base64.b64encode(b"".join(self.units[name].digest for name in names)).decode(),
         }
@@ -132,6 +138,8 @@ def memory_of(value: Any) -> Memory | None:
             units=units,
             stale=_named(value["stale"]),
             lease=int(value["lease"]),
+            seen=str(value["seen"]),
+            counts={str(model): int(count) for model, count in value["counts"].items()},
         )
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, zlib.error):
         return None
@@ -168,7 +176,9 @@ def _sum(told: Mapping[str, Any]) -> str:
 def mapping_version() -> str:
     """The digest of the source that makes records of a fabric and compares them: another with every change of it."""
     here = Path(__file__).parent
-    rooms = [here / f"{name}.py" for name in ("actual", "compare", "drift", "fields", "kinds", "records", "rows")]
+    rooms = [
+        here / f"{name}.py" for name in ("actual", "compare", "drift", "fields", "kinds", "records", "rows", "snapshot")
+    ]
     whole = hashlib.sha256()
     for file in (*rooms, here / "observe.py", here / "memory.py", *sorted((here / "translate").glob("*.py"))):
         whole.update(file.read_bytes())
@@ -282,21 +292,18 @@ def confirmed(records: Iterable[Record], left: Plan, later: Mapping[str, Collect
     return found | {name: Unit(_OPEN, frozenset(some)) for name, some in later.items()}
 
 
-def portion(
-    names: Collection[str], first: Collection[str], records: Iterable[Record], most: int, room: int
-) -> frozenset[str]:
-    """Some of the units `names`: those that go `first`, then in the order of `records`, each with all of `names` that
-    it refers to, until they are `most`, or have `room` records."""
+def portion(names: Collection[str], first: Collection[str], records: Iterable[Record], most: int) -> frozenset[str]:
+    """Some `most` of the units `names`: those that go `first`, then in the order of `records`, each with all of
+    `names` that it refers to."""
     wanted = by_unit(records)
     chosen: set[str] = set()
     for name in (*first, *(name for name in wanted if name in names)):
-        if len(chosen) >= most or room <= 0:
+        if len(chosen) >= most:
             break
         waiting = [name]
         while waiting:
             if (one := waiting.pop()) not in chosen:
                 chosen.add(one)
-                room -= len(wanted.get(one, ()))
                 refs = (ref for record in wanted.get(one, ()) for ref in references(record))
                 waiting += [unit for ref in refs if (unit := unit_of(ref.model, ref.key)) in names]
     return frozenset(chosen)

@@ -31,6 +31,7 @@ from functions.plan import Plan
 from functions.records import Record
 from functions.rows import found_by_key, references
 from functions.settle import config_digest
+from functions.snapshot import Snapshot
 from functions.standing import Standing
 from functions.survey import survey_units
 from functions.translate import Translation
@@ -39,13 +40,7 @@ from infra.netbox import NetBox, NetBoxReader, Row
 
 MOST_UNITS: Final = 150
 """Units that are looked at one by one; with more, reading everything costs less. Where a run was cut off, so many of
-what it left are a part that the next run looks at."""
-
-ROOM: Final = 2
-"""Such a part has so many times the objects that the run before wrote (looking costs time: to find one object, a fifth
-of what writing it costs), and at least `LEAST_ROOM`."""
-
-LEAST_ROOM: Final = 300
+what it left are a part that the next run looks at: no run writes more in its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +81,8 @@ class Look:
     later: Units = field(default_factory=dict)
 
 
-def to_look_at(known: Recollection, translation: Translation, fabric: Fabric, wrote: int) -> Look | None:
-    """The units that may differ; None where everything may. `wrote` is how many objects the run before did.
+def to_look_at(known: Recollection, translation: Translation, fabric: Fabric) -> Look | None:
+    """The units that may differ; None where everything may.
 
     Of a unit that is not remembered NetBox holds nothing: the comparison of everything, on which the memory rests, had
     nothing left over, and the log tells what came since.
@@ -113,7 +108,7 @@ def to_look_at(known: Recollection, translation: Translation, fabric: Fabric, wr
         return Look(units)
     # What others touched, and what is gone, is not put off: with it everything may have to be compared.
     first = touched.units.keys() | marked.keys() | (names - now.keys())
-    chosen = portion(names, first, records, MOST_UNITS, max(LEAST_ROOM, ROOM * wrote))
+    chosen = portion(names, first, records, MOST_UNITS)
     if len(first) > MOST_UNITS or len(chosen) > 4 * MOST_UNITS:
         return None
     return Look(
@@ -122,9 +117,21 @@ def to_look_at(known: Recollection, translation: Translation, fabric: Fabric, wr
     )
 
 
-def unmoved(translation: Translation) -> Plan:
-    """The plan of a run that found nothing moved."""
-    return Plan(unchanged=Counter(record.model for record in translation.records))
+def said(snapshot: Snapshot, fabric: Fabric) -> str:
+    """A digest of all that the records of a fabric follow from, by one and the same mapping."""
+    return f"{snapshot.digest()} {fabric.site} {fabric.site_id} {fabric.cluster_id} {fabric.naming}"
+
+
+def says_the_same(known: Recollection, snapshot: Snapshot, fabric: Fabric) -> bool:
+    """Whether there is nothing to look at, and one need not even translate what the fabric says to know it."""
+    if not known.memory.seen or any(entry.may_concern(fabric.name) for entry in known.since.entries):
+        return False
+    return known.memory.seen == said(snapshot, fabric)
+
+
+def unmoved(counts: Mapping[str, int]) -> Plan:
+    """The plan of a run that found nothing moved; `counts` are its records of each model."""
+    return Plan(unchanged=Counter(counts))
 
 
 def plan_of(
@@ -151,10 +158,11 @@ class Confirmed:
     """What a run confirmed: of its `records` all but what is `left` of its plan, by what the log had up to `mark`, and
     but what it did not look at (`later`).
 
-    `lease` is the number of the run's lease; `verified_at` is when the last comparison of everything began. `refused`:
-    NetBox would not take something.
+    `said` is what the fabric said, in short; `lease` is the number of the run's lease; `verified_at` is when the last
+    comparison of everything began. `refused`: NetBox would not take something.
     """
 
+    said: str
     records: Collection[Record]
     left: Plan
     later: Units
@@ -179,7 +187,9 @@ def remember(netbox: NetBox, fabric: Fabric, cluster: Row, holder: int, found: C
     after = recall.accounted(since, fabric.name, found_by_key(found.records)) if since is not None else None
     if after is not None:
         settings = config_digest(cluster)
-        memory = Memory(mapping_version(), settings, found.verified_at, after, units, stale, found.lease)
+        seen = "" if any(unit.open for unit in units.values()) else found.said
+        counts = Counter(record.model for record in found.records)
+        memory = Memory(mapping_version(), settings, found.verified_at, after, units, stale, found.lease, seen, counts)
         recall.keep(netbox, holder, memory)
 
 

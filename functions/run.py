@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,8 @@ from functions.narrow import (
     plan_of,
     recollect,
     remember,
+    said,
+    says_the_same,
     to_look_at,
     unmoved,
 )
@@ -46,6 +49,7 @@ from functions.records import Ref
 from functions.retire import look_up_in, retire
 from functions.rows import found_by_key
 from functions.settle import config_digest
+from functions.snapshot import Snapshot
 from functions.standing import End, Standing, standing_of
 from functions.survey import survey
 from functions.translate import Translation, translate
@@ -157,15 +161,23 @@ class Run:
             self._known = recollect(netbox, fabric, self.lease_of(netbox).row, self.standing, self.now())
         if self._known is None:
             return False
-        translation = self._read(fabric)
-        if self.facts.snapshot is not None and not gaps(self.facts.snapshot, translation):
-            self._look_at = to_look_at(self._known, translation, fabric, self.standing.wrote)
+        snapshot = self._observe(fabric)
+        if says_the_same(self._known, snapshot, fabric):
+            return self._is_unmoved(netbox, self._known, self._known.memory.counts, same=True)
+        translation = self._translate(snapshot, fabric)
+        if not gaps(snapshot, translation):
+            self._look_at = to_look_at(self._known, translation, fabric)
         if self._look_at is None or self._look_at.units:
             return False
-        self.verified, self.verified_at = Verified.CHANGES, self._known.memory.verified_at
-        self._know(plan=unmoved(translation), applied=Applied())
+        return self._is_unmoved(netbox, self._known, Counter(record.model for record in translation.records))
+
+    def _is_unmoved(
+        self, netbox: NetBox, known: Recollection, counts: Mapping[str, int], *, same: bool = False
+    ) -> bool:
+        self.verified, self.verified_at = Verified.CHANGES, known.memory.verified_at
+        self._know(plan=unmoved(counts), applied=Applied(), same=same)
         with self._on(Side.NETBOX):
-            move_mark(netbox, self._known)
+            move_mark(netbox, known)
         return True
 
     def lease_of(self, netbox: NetBox) -> FabricLease:
@@ -182,8 +194,8 @@ class Run:
         row = self.lease.row if self.lease else self.row or {}
         return standing_of(row.get("custom_fields") or {})
 
-    def _read(self, fabric: Fabric) -> Translation:
-        """Read the fabric, and translate it; raises what the doors raise."""
+    def _observe(self, fabric: Fabric) -> Snapshot:
+        """Read the fabric; raises what the doors raise."""
         with self._on(Side.CONFIG):
             kubeconfig = self.secrets.read(fabric.secret, self.deadline)
         with self._on(Side.FABRIC):
@@ -191,6 +203,9 @@ class Run:
             with KubernetesClient(self._credentials, self.deadline) as client:
                 snapshot = observe(fabric.name, client, self.deadline, on_kind=lambda kind: self._tell_kind(kind))
         self._know(snapshot=snapshot)
+        return snapshot
+
+    def _translate(self, snapshot: Snapshot, fabric: Fabric) -> Translation:
         translation = translate(snapshot, fabric)
         self._know(translation=translation)
         self.listen("translated", {"records": len(translation.records), "issues": len(translation.issues)})
@@ -198,7 +213,7 @@ class Run:
 
     def plan(self, netbox: NetBoxReader, fabric: Fabric) -> tuple[Actual, Plan]:
         """Read both sides and compare them, or what moved of them; raises what the doors raise."""
-        translation = self.facts.translation or self._read(fabric)
+        translation = self.facts.translation or self._translate(self._observe(fabric), fabric)
         with self._on(Side.NETBOX):
             actual, plan = self._narrow(netbox, fabric, translation) or self._full(netbox, fabric, translation)
         self._know(plan=plan)
@@ -254,6 +269,7 @@ class Run:
         reporting = self.deadline.reporting()
         netbox.deadline = reporting.within(max(self.deadline.left(), reporting.left() * MEMORY_SHARE))
         found = Confirmed(
+            said=said(facts.snapshot, fabric),
             records=facts.translation.records,
             left=rest(facts.plan, applied.settled),
             later=self._look_at.later if facts.plan.more and self._look_at else {},

@@ -129,11 +129,6 @@ class Standing:
     last_run: Mapping[str, Any] = field(default_factory=dict)
     late_told: datetime | None = None
 
-    @property
-    def wrote(self) -> int:
-        """How many objects the last run wrote that is remembered."""
-        return self.ends[0].written if self.ends else 0
-
     def ended(self, request: str) -> End | None:
         """How the run for a request ended, if it is remembered."""
         return next((end for end in self.ends if end.request == request), None)

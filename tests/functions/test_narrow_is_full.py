@@ -78,9 +78,9 @@ def test_the_plan_of_what_moved_is_the_plan_of_everything_or_everything_is_compa
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(FABRICS, st.floats(0, 1), st.integers(1, 12), st.integers(1, 200))
+@given(FABRICS, st.floats(0, 1), st.integers(1, 12))
 def test_what_a_run_left_is_written_part_by_part_and_ends_as_a_run_of_everything_does(
-    drawn: Drawn, share: float, most: int, room: int
+    drawn: Drawn, share: float, most: int
 ) -> None:
     site = put(World(), "a", drawn.cluster("a"))
     plan, actual = site.plan()
@@ -91,7 +91,7 @@ def test_what_a_run_left_is_written_part_by_part_and_ends_as_a_run_of_everything
     assert all(before[name].open for name in now if name.partition(":")[0] not in MODELS)
     parts_ = 0
     while names := differing(before, now, found.unseen):
-        chosen = portion(names, (), found.records, most, room)
+        chosen = portion(names, (), found.records, most)
         assert chosen <= names
         some, less = narrow(found.records, site.world.survey(site.fabric, found), set(chosen))
         part = compare(some, less, "a", found.complete, unseen=found.unseen)

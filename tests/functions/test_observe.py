@@ -225,11 +225,30 @@ def test_what_an_agent_keeps_to_itself_never_leaves_the_room(observed: Observed,
     (agent,) = snapshot.items("Agent")
     assert "HIDDEN" not in str(snapshot)
     assert "spec" not in agent
-    assert agent["status"] == {
-        "version": "v1",
-        "lastHeartbeat": "2026-01-01T00:00:00Z",
-        "state": {"nos": {"serialNumber": "S1"}},
-    }
+    assert agent["status"] == {"version": "v1", "state": {"nos": {"serialNumber": "S1"}}}
+
+
+def test_what_moves_by_itself_does_not_move_what_was_seen(observed: Observed, fabric: ServedFabric) -> None:
+    def digest(heartbeat: str, temperature: float, leases: dict[str, str]) -> str:
+        state = {**AGENT["status"]["state"], "transceivers": {"E1/1": {"temp": temperature}}}
+        fabric.cluster.load(
+            [
+                {**AGENT, "status": {**AGENT["status"], "lastHeartbeat": heartbeat, "state": state}},
+                {
+                    "apiVersion": "dhcp.githedgehog.com/v1beta1",
+                    "kind": "DHCPSubnet",
+                    "metadata": {"name": "vpc-1--default", "namespace": "default"},
+                    "spec": {"cidrBlock": "10.0.1.0/24"},
+                    "status": {"allocated": leases},
+                },
+            ]
+        )
+        return observed().digest()
+
+    once = digest("2026-01-01T00:00:00Z", 34.5, {})
+    assert digest("2026-01-01T00:00:15Z", 34.6, {"0c:20:12:fe:01:01": "10.0.1.10"}) == once
+    fabric.cluster.load([{**AGENT, "status": {**AGENT["status"], "version": "v2"}}])
+    assert observed().digest() != once
 
 
 words = st.sampled_from(["spec", "status", "state", "nos", "version", "config", "fabric", "mode", "roles", "other"])

@@ -18,6 +18,7 @@ from functions.needs import blocked, parts, users
 from functions.observe import trimmed
 from functions.plan import Delete, Plan
 from functions.records import MODELS, Shape
+from functions.snapshot import Snapshot
 from functions.superseded import superseded
 from functions.translate import Translation, translate
 from infra.sandbox.fabric.manifests import Cluster
@@ -81,10 +82,13 @@ class Site:
     world: World
     unread: frozenset[str] = field(default_factory=frozenset)
 
-    def translation(self, unread: frozenset[str] = frozenset()) -> Translation:
+    def snapshot(self, unread: frozenset[str] = frozenset()) -> Snapshot:
         kinds = [kind for kind in BY_KIND if kind in BY_NAME]
         items = [trimmed(item, BY_NAME[kind]) for kind in kinds for item in self.cluster.objects(kind)]
-        return translate(snapshot(*items, unread=unread), self.fabric)
+        return snapshot(*items, unread=unread)
+
+    def translation(self, unread: frozenset[str] = frozenset()) -> Translation:
+        return translate(self.snapshot(unread), self.fabric)
 
     def plan(self, unread: frozenset[str] = frozenset()) -> tuple[Plan, Actual]:
         found = self.translation(unread)
