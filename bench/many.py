@@ -111,7 +111,7 @@ def _tick(url: str, host: str, now: datetime, count: int) -> tuple[float, int]:
     deadline = Deadline.after(PATIENCE)
     with NetBox(url, "0" * 40, deadline) as netbox, open_publisher(PROJECT) as publisher:
         began = time.monotonic()
-        report = Tick(netbox, publisher, TOPIC, TOPIC, deadline, now, EVERY).run()
+        report = Tick(netbox, lambda: publisher, TOPIC, TOPIC, deadline, now, EVERY).run()
         seconds = time.monotonic() - began
         if report.published != count:
             raise RuntimeError(f"{report.published} of {count} requests were published: {report.as_dict()}")

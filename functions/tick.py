@@ -94,10 +94,13 @@ class Seen:
 
 @dataclass(slots=True)
 class Tick:
-    """One tick of the scheduler: its doors, when it was to come (`at`), and how often one comes (`every`)."""
+    """One tick of the scheduler: its doors, when it was to come (`at`), and how often one comes (`every`).
+
+    `publisher` opens the way to Pub/Sub, or gives the one that is open, where there is something to tell.
+    """
 
     netbox: NetBox
-    publisher: Publisher
+    publisher: Callable[[], Publisher]
     topic_requests: str
     topic_outcomes: str
     deadline: Deadline
@@ -117,6 +120,8 @@ class Tick:
                 self._write(seen, report)
         except (DeadlineExceeded, NetBoxError, SyncStopped, TransportError) as error:
             report.problem = problem_of(error, Side.NETBOX)
+        except PublishError as error:
+            report.problem = problem_of(error, Side.EVENTS)
         told = report.as_dict()
         level = logging.INFO if report.whole else logging.ERROR
         text = "tick: %d fabrics, %d due, %d late, %d requests published, %d failed%s"
@@ -165,7 +170,7 @@ class Tick:
         """Publish messages; whether all were confirmed. The report counts requests alone."""
         if not messages:
             return True
-        answers = self.publisher.publish_many(topic, messages, self.deadline)
+        answers = self.publisher().publish_many(topic, messages, self.deadline)
         failures = [answer for answer in answers if isinstance(answer, PublishError)]
         if report is not None:
             report.published += len(answers) - len(failures)
@@ -185,6 +190,7 @@ class Tick:
             before = self.deadline.left()
             if self._writing <= 0 or before <= 0:
                 return
+            self.publisher()  # what could not be told is not written either
             try:
                 self.netbox.deadline = self.deadline.within(self._writing)
                 if abandoned:

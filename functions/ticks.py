@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from functions.errors import Problem, Side
@@ -23,6 +25,11 @@ class Ticks:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._opening = threading.Thread(target=self._open, name="opening", daemon=True)
+
+    def _open(self) -> None:
+        with suppress(PublishError):  # whoever needs it tries again, and tells
+            self.publisher  # noqa: B018 - opened by being asked for
 
     @once
     def publisher(self) -> Publisher:
@@ -32,19 +39,23 @@ class Ticks:
     def tick(self, at: datetime, deadline: Deadline) -> Report:
         """Serve the tick that was to come at `at`; never raises for what the world does."""
         settings = self.settings
+        # gRPC takes most of a second to load: meanwhile NetBox is asked, and where nothing is due nobody waits for it.
+        with suppress(RuntimeError):  # it was started by an earlier tick
+            self._opening.start()
         try:
             token = read_netbox_token(settings, deadline)
-            publisher = self.publisher
-        except (SecretError, DeadlineExceeded, PublishError) as error:
-            return _failed(at, problem_of(error, Side.EVENTS if isinstance(error, PublishError) else Side.CONFIG))
+        except (SecretError, DeadlineExceeded) as error:
+            return _failed(at, problem_of(error, Side.CONFIG))
         ca_file = str(settings.netbox_ca_file) if settings.netbox_ca_file else None
         with NetBox(settings.netbox_url, token.reveal(), deadline, ca_file=ca_file) as netbox:
             every = timedelta(seconds=settings.tick_s)
             topics = settings.topic_requests, settings.topic_outcomes
-            return Tick(netbox, publisher, *topics, deadline, at, every).run()
+            return Tick(netbox, lambda: self.publisher, *topics, deadline, at, every).run()
 
     def close(self) -> None:
         """Give the channel to Pub/Sub back."""
+        if self._opening.ident is not None:
+            self._opening.join()
         if "publisher" in self.__dict__:
             self.publisher.close()
 

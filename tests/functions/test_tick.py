@@ -232,6 +232,27 @@ def test_netbox_that_is_not_there_is_a_503_so_that_the_tick_comes_again(emulator
     assert (status, answer["error"]["code"]) == (503, "netbox_unreachable")
 
 
+@pytest.mark.parametrize(("count", "code", "status"), [(3, "publish_failed", 503), (0, None, 200)])
+def test_pub_sub_that_cannot_be_reached_fails_a_tick_that_has_something_to_tell_and_no_other(
+    tmp_path: Path, count: int, code: str | None, status: int
+) -> None:
+    # Credentials that are not there: the way to Pub/Sub cannot even be opened, however often it is tried.
+    environment = {
+        "NETBOX_TOKEN": "0" * 40,
+        "FABRIC_SYNC_PROJECT": PROJECT,
+        "GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "none.json"),
+    }
+    with (
+        many_clusters(count, datetime.now(UTC).replace(second=0, microsecond=0)) as url,
+        Serving(MAIN, "tick", tmp_path / "tick.log", {**environment, "NETBOX_URL": url}) as serving,
+    ):
+        for _ in range(2):
+            answered, report, _ = posted(serving.url, {}, b"")
+            assert answered == status
+            assert (report["due"], report["published"]) == (count, 0)
+            assert (report["error"]["code"] if report["error"] else None) == code
+
+
 def test_ten_thousand_fabrics_that_are_due_at_once_are_requested_within_one_deadline(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,7 +264,7 @@ def test_ten_thousand_fabrics_that_are_due_at_once_are_requested_within_one_dead
         NetBox(url, "0" * 40, deadline) as netbox,
         open_publisher(PROJECT) as publisher,
     ):
-        report = Tick(netbox, publisher, topic, topic, deadline, now, EVERY).run()
+        report = Tick(netbox, lambda: publisher, topic, topic, deadline, now, EVERY).run()
         requests = netbox.requests
     assert (report.fabrics, report.published, report.failed) == (10_000, 10_000, 0)
     assert requests == 20
@@ -258,7 +279,7 @@ def test_a_deadline_that_comes_first_is_told_and_what_was_read_was_requested(
     with many_clusters(50_000, now.replace(second=0, microsecond=0)) as url, open_publisher(PROJECT) as publisher:
         deadline = Deadline.after(3)
         with NetBox(url, "0" * 40, deadline) as netbox:
-            report = Tick(netbox, publisher, topic, topic, deadline, now, EVERY).run()
+            report = Tick(netbox, lambda: publisher, topic, topic, deadline, now, EVERY).run()
     assert not report.whole
     assert report.published > 0
     assert report.published + report.failed == report.due.total()
