@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functions.errors import Code, Problem, Side, SyncStopped
 from infra.deadline import DeadlineExceeded
+from infra.faults import Fault, TransportError
 from infra.secrets import SecretError, SecretProblem
-from infra.wire import Fault, TransportError
 
 _TRANSPORT = {
     Fault.TLS: "tls",

@@ -6,6 +6,7 @@ import logging
 import threading
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Final
 
 from functions.errors import Problem, Side
 from functions.problems import problem_of
@@ -18,6 +19,9 @@ from infra.secrets import SecretError, read_netbox_token
 from infra.settings import Settings
 
 log = logging.getLogger(__name__)
+
+CLOSING_SECONDS: Final = 5.0
+"""How long a channel that is being opened is waited for when nobody needs it any more."""
 
 
 class Ticks:
@@ -55,7 +59,7 @@ class Ticks:
     def close(self) -> None:
         """Give the channel to Pub/Sub back."""
         if self._opening.ident is not None:
-            self._opening.join()
+            self._opening.join(CLOSING_SECONDS)
         if "publisher" in self.__dict__:
             self.publisher.close()
 

@@ -12,9 +12,10 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from infra.deadline import Deadline, DeadlineExceeded
+from infra.faults import Fault, TransportError
 from infra.redaction import Secret, redact
 from infra.variables import is_loopback
-from infra.wire import BoundedReader, Bounds, Fault, TransportError, connected, out_of_time
+from infra.wire import BoundedReader, Bounds, connected, out_of_time
 
 MAX_BYTES: Final = 64 * 1024
 """Of all that a mail server says to one message."""

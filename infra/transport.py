@@ -25,14 +25,13 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, InvalidChunkLength, ProtocolError
 
 from infra.deadline import Deadline
+from infra.faults import Fault, TransportError
 from infra.redaction import unsaid
 from infra.wire import (
     MAX_BYTES,
     BoundedHTTPConnection,
     BoundedHTTPSConnection,
     Bounds,
-    Fault,
-    TransportError,
     too_large,
 )
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from infra.deadline import Deadline, DeadlineExceeded
+from infra.faults import Fault, TransportError
 from infra.mail import MailError, MailServer, deliver
 from infra.redaction import Secret
 from infra.sandbox.process import free_port
-from infra.wire import Fault, TransportError
 from tests import hostile
 from tests.certificates import authority, server_context, stranger
 from tests.mail_server import PASSWORD, USER, post_office
