@@ -91,7 +91,7 @@ def benches(state: Path, rounds: int, minutes: float, loaded: bool) -> Mapping[s
         "quiet": lambda: quiet(3, 6, 3),
         "quiet-large": lambda: quiet(16, 48, 24),
         "load": lambda: first_load(
-            SMALL, "generated lab", state, max(rounds, 3), variants=VARIANTS if rounds > 1 else SOME, singly=True
+            SMALL, "generated lab", state, rounds, variants=VARIANTS if rounds > 1 else SOME, singly=True
         ),
         # Of the large one only what was best for the small one, and what wins where there is more of it.
         "load-large": lambda: first_load(LARGE, large, state, rounds, variants=FEW, singly=True),
