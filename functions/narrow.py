@@ -38,7 +38,7 @@ from functions.translate import Translation
 from functions.translate.addressing import underlay_key
 from infra.netbox import NetBox, NetBoxReader, Row
 
-MOST_UNITS: Final = 150
+MOST_UNITS: Final = 250
 """Units that are looked at one by one; with more, reading everything costs less. Where a run was cut off, so many of
 what it left are a part that the next run looks at: no run writes more in its time."""
 
@@ -141,7 +141,11 @@ def plan_of(
     units, wanted = look.units, by_unit(translation.records)
     records = [record for name in units for record in wanted.get(name, ())]
     refs = {ref for record in records for ref in references(record)} | found_by_key(records)
-    actual = survey_units(netbox, fabric, units, unit_of, refs, at_once)
+    known: dict[str, set[str]] = {}
+    for name, some in wanted.items():
+        for record in some:
+            known.setdefault(record.model, set()).add(name)
+    actual = survey_units(netbox, fabric, units, unit_of, refs, known, at_once)
     order = {(record.model, record.key): at for at, record in enumerate(translation.records)}
     records.sort(key=lambda record: order[record.model, record.key])
     plan = compare_and_adopt(netbox, records, translation, actual, fabric)

@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import quote
 
 from functions.actual import Actual, Existing, existing_of
+from functions.beginnings import beginnings
 from functions.errors import Code, Problem, SyncStopped
 from functions.fabric import Fabric
 from functions.fields import KEY, NAME
@@ -89,11 +90,13 @@ def survey_units(
     units: Mapping[str, Collection[str]],
     unit_of: Callable[[str, str], str],
     refs: Collection[Ref],
+    known: Mapping[str, Collection[str]],
     at_once: int = 1,
 ) -> Actual:
     """What NetBox holds of `fabric` in `units` (each with the models to look for), and the ids of `refs` besides.
 
-    Up to `at_once` requests are on their way at the same time. Raises as `survey` does.
+    `known` are all units of the fabric that have something of a model. Up to `at_once` requests are on their way at
+    the same time. Raises as `survey` does.
     """
     actual = Actual({}, {Ref("site", fabric.site): fabric.site_id, Ref("cluster", fabric.name): fabric.cluster_id})
     keys = _keys((ref for ref in refs if MODELS[ref.model].shared or MODELS[ref.model].named), actual)
@@ -104,7 +107,7 @@ def survey_units(
         for name in (name for name, model in MODELS.items() if not (model.shared or model.named)):
             mine = {unit for unit, models in units.items() if name in models}
             others = {ref.key for ref in refs if ref.model == name and unit_of(name, ref.key) not in mine}
-            questions = _questions(name, mine, others, unit_of)
+            questions = _questions(name, mine, others, known.get(name, ()), unit_of)
             reads = [pool.submit(_read_owned, netbox, name, fabric.name, *one) for one in questions]
             asked[name] = mine, others, reads
         for name, found in by_key.items():
@@ -134,7 +137,11 @@ type Question = tuple[Sequence[str], Mapping[str, object]]
 
 
 def _questions(
-    name: str, mine: Collection[str], others: Collection[str], unit_of: Callable[[str, str], str]
+    name: str,
+    mine: Collection[str],
+    others: Collection[str],
+    known: Collection[str],
+    unit_of: Callable[[str, str], str],
 ) -> Iterator[Question]:
     """The requests that find the objects of one model in the units `mine`, and the ids of `others` by their keys.
 
@@ -143,20 +150,19 @@ def _questions(
     """
     # Cables with their own terminations: the interfaces, which tell them to a whole survey, are not all read.
     whole = (*fields_to_read(name), *(MODELS[name].natural if name == "cable" else ()), "tags")
-    lines = list(_lines(sorted({*mine, *others})))
+    begins = beginnings(mine, known)
+    lines = list(_lines(sorted({*begins, *others})))
     if len(lines) <= 1:
         yield from ((whole, {f"cf_{KEY}__isw": some}) for some in lines)
         return
-    yield from ((whole, {f"cf_{KEY}__isw": some}) for some in _lines(sorted(mine)))
-    beginnings: dict[str, list[str]] = {}
+    yield from ((whole, {f"cf_{KEY}__isw": some}) for some in _lines(begins))
+    parts: dict[str, list[str]] = {}
     for key in sorted(others):
-        unit = unit_of(name, key)
-        beginnings.setdefault(key[: len(unit) + 1], []).append(key)
-    alone = [key for keys in beginnings.values() if len(keys) < MOST_KEYS for key in keys]
+        parts.setdefault(unit_of(name, key), []).append(key)
+    alone = [key for keys in parts.values() if len(keys) < MOST_KEYS for key in keys]
+    several = {unit for unit, keys in parts.items() if len(keys) >= MOST_KEYS}
     yield from (((), {f"cf_{KEY}": some}) for some in _lines(alone))
-    yield from (
-        ((), {f"cf_{KEY}__isw": some}) for some in _lines([b for b, k in beginnings.items() if len(k) >= MOST_KEYS])
-    )
+    yield from (((), {f"cf_{KEY}__isw": some}) for some in _lines(beginnings(several, known)))
 
 
 def _own(actual: Actual, name: str, existing: Existing) -> None:

@@ -281,10 +281,11 @@ def test_a_survey_of_some_units_finds_them_and_the_ids_of_others_in_however_many
         fabric = the_fabric(netbox)
         whole = survey(netbox, fabric, found_by_key(records))
         names = sorted(by_unit(records))
+        known = {model: {unit_of(model, record.key) for record in records if record.model == model} for model in OWNED}
         for some in (names[::2], names[1::2], names[:1]):
             units = {name: frozenset(record.model for record in by_unit(records)[name]) for name in some}
             refs = {Ref(r.model, r.key) for r in records if not (r.model == "interface" and r.key.endswith("E1/7"))}
-            found = survey_units(netbox, fabric, units, unit_of, refs, 3)
+            found = survey_units(netbox, fabric, units, unit_of, refs, known, 3)
             for model, things in whole.owned.items():
                 mine = {key: thing for key, thing in things.items() if unit_of(model, key) in units}
                 assert found.owned[model].keys() == mine.keys()
