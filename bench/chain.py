@@ -41,7 +41,7 @@ def chain(cluster: Cluster, size: str, state: Path) -> Iterator[Measure]:
         if outcome.result is not Result.SUCCEEDED:
             raise RuntimeError(f"the chain ended {outcome.result}: {outcome.problem} {outcome.reasons[:3]}")
         writes = [sent for sent in recorder.sent if not _of_itself(sent)]
-        name = f"{sum(len(sent.rows) for sent in writes if sent.verb == 'create')} objects ({size})"
+        name = f"{sum(sum(counts.values()) for counts in outcome.objects.values())} objects ({size})"
         yield Measure("chain, invocations of 30 s", name, number, "")
         yield Measure("chain, wall time", name, round(sum(walls)), "s")
         yield Measure("chain, longest invocation", name, round(max(walls), 2), "s", "≤ 30")
