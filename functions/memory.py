@@ -283,12 +283,12 @@ def _waits(stale: Stale, actual: Actual) -> bool:
     return since_of(existing.custom) is not None and STALE_TAG in existing.tags and HOLD_TAG not in existing.tags
 
 
-def confirmed(records: Iterable[Record], left: Plan, later: Mapping[str, Collection[str]]) -> dict[str, Unit]:
-    """What NetBox holds of `records`. Open are the units of which something is `left` to write, and those that were not
+def confirmed(units: Mapping[str, Unit], left: Plan, later: Mapping[str, Collection[str]]) -> dict[str, Unit]:
+    """What NetBox holds of `units`. Open are the units of which something is `left` to write, and those that were not
     looked at (`later`, with the models of which there may be something)."""
     ops: list[Create | Update] = [*left.creates, *left.updates, *left.held]
     open_ = {unit_of(op.model, op.key) for op in ops}
-    found = {name: Unit(_OPEN, u.models) if name in open_ else u for name, u in units_of(records).items()}
+    found = {name: Unit(_OPEN, u.models) if name in open_ else u for name, u in units.items()}
     return found | {name: Unit(_OPEN, frozenset(some)) for name, some in later.items()}
 
 

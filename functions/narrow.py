@@ -16,6 +16,7 @@ from functions.fabric import DeletePolicy, Fabric
 from functions.memory import (
     Mark,
     Memory,
+    Unit,
     against,
     by_unit,
     confirmed,
@@ -28,7 +29,7 @@ from functions.memory import (
     units_of,
 )
 from functions.plan import Plan
-from functions.records import Record
+from functions.records import Record, Ref
 from functions.rows import found_by_key, references
 from functions.settle import config_digest
 from functions.snapshot import Snapshot
@@ -69,6 +70,22 @@ def recollect(
     return Recollection(memory, holder, since) if since is not None else None
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What NetBox is to hold of a fabric, and what is remembered of it once it does: of 90,000 records the digests take
+    seconds, which the time that is kept for reporting has not."""
+
+    records: Collection[Record]
+    said: str
+    units: Mapping[str, Unit]
+    shared: Collection[Ref]
+
+    @classmethod
+    def of(cls, translation: Translation, said: str) -> Wanted:
+        """By a fabric's records, and what it `said`."""
+        return cls(translation.records, said, units_of(translation.records), found_by_key(translation.records))
+
+
 type Units = Mapping[str, frozenset[str]]
 """Units to look at, each with the models of which NetBox may hold something of it."""
 
@@ -81,18 +98,18 @@ class Look:
     later: Units = field(default_factory=dict)
 
 
-def to_look_at(known: Recollection, translation: Translation, fabric: Fabric) -> Look | None:
+def to_look_at(known: Recollection, wanted: Wanted, unseen: frozenset[str], fabric: Fabric) -> Look | None:
     """The units that may differ; None where everything may.
 
     Of a unit that is not remembered NetBox holds nothing: the comparison of everything, on which the memory rests, had
     nothing left over, and the log tells what came since.
     """
-    records = translation.records
-    touched = moved(known.since.entries, fabric.name, found_by_key(records), records)
+    records = wanted.records
+    touched = moved(known.since.entries, fabric.name, wanted.shared, records)
     if touched.all_of_it:
         return None
-    before, now = known.memory.units, units_of(records)
-    names, marked = touched.units.keys() | differing(before, now, translation.unseen), known.memory.stale
+    before, now = known.memory.units, wanted.units
+    names, marked = touched.units.keys() | differing(before, now, unseen), known.memory.stale
     if names:
         names |= marked.keys()  # what is marked as gone may come back, under another key too
     goes_on = any(unit.open for unit in before.values())
@@ -122,11 +139,11 @@ def said(snapshot: Snapshot, fabric: Fabric) -> str:
     return f"{snapshot.digest()} {fabric.site} {fabric.site_id} {fabric.cluster_id} {fabric.naming}"
 
 
-def says_the_same(known: Recollection, snapshot: Snapshot, fabric: Fabric) -> bool:
+def says_the_same(known: Recollection, said: str, fabric: Fabric) -> bool:
     """Whether there is nothing to look at, and one need not even translate what the fabric says to know it."""
     if not known.memory.seen or any(entry.may_concern(fabric.name) for entry in known.since.entries):
         return False
-    return known.memory.seen == said(snapshot, fabric)
+    return known.memory.seen == said
 
 
 def unmoved(counts: Mapping[str, int]) -> Plan:
@@ -159,15 +176,14 @@ def plan_of(
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """What a run confirmed: of its `records` all but what is `left` of its plan, by what the log had up to `mark`, and
-    but what it did not look at (`later`).
+    """What a run confirmed: of all that is `wanted` all but what is `left` of its plan, by what the log had up to
+    `mark`, and but what it did not look at (`later`).
 
-    `said` is what the fabric said, in short; `lease` is the number of the run's lease; `verified_at` is when the last
-    comparison of everything began. `refused`: NetBox would not take something.
+    `lease` is the number of the run's lease; `verified_at` is when the last comparison of everything began. `refused`:
+    NetBox would not take something.
     """
 
-    said: str
-    records: Collection[Record]
+    wanted: Wanted
     left: Plan
     later: Units
     refused: bool
@@ -182,17 +198,17 @@ def remember(netbox: NetBox, fabric: Fabric, cluster: Row, holder: int, found: C
     for one in found.left.stale:
         name = unit_of(one.model, one.key)
         stale[name] = stale.get(name, frozenset()) | {one.model}
-    units = confirmed(found.records, found.left, found.later)
+    units = confirmed(found.wanted.units, found.left, found.later)
     if stale and fabric.deletion.policy is DeletePolicy.DELETE:
         return  # every run compares everything until they are gone
     if found.refused and sum(unit.open for unit in units.values()) > MOST_UNITS:
         return  # it would be in the way of what comes behind it, again and again
     since = recall.since(netbox, found.mark, netbox.writes)
-    after = recall.accounted(since, fabric.name, found_by_key(found.records)) if since is not None else None
+    after = recall.accounted(since, fabric.name, found.wanted.shared) if since is not None else None
     if after is not None:
         settings = config_digest(cluster)
-        seen = "" if any(unit.open for unit in units.values()) else found.said
-        counts = Counter(record.model for record in found.records)
+        seen = "" if any(unit.open for unit in units.values()) else found.wanted.said
+        counts = Counter(record.model for record in found.wanted.records)
         memory = Memory(mapping_version(), settings, found.verified_at, after, units, stale, found.lease, seen, counts)
         recall.keep(netbox, holder, memory)
 

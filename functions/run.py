@@ -30,6 +30,7 @@ from functions.narrow import (
     Confirmed,
     Look,
     Recollection,
+    Wanted,
     move_mark,
     plan_of,
     recollect,
@@ -106,6 +107,7 @@ class Run:
     verified_at: datetime | None = None
     _known: Recollection | None = None
     _look_at: Look | None = None
+    _wanted: Wanted | None = None
     _mark: Mark | None = None
     _credentials: Credentials | None = None
     _side: Side = Side.NETBOX
@@ -144,7 +146,8 @@ class Run:
         number = lease.recorded().number
         self.listen("started", {"lease": number})
         if number != found + 1:
-            self.facts, self._known, self._look_at = Facts(insecure_tls=fabric.insecure_tls), None, None
+            self.facts = Facts(insecure_tls=fabric.insecure_tls)
+            self._known, self._look_at, self._wanted = None, None, None
         return True
 
     def _turned_away(self, refusal: Refusal) -> None:
@@ -162,11 +165,13 @@ class Run:
         if self._known is None:
             return False
         snapshot = self._observe(fabric)
-        if says_the_same(self._known, snapshot, fabric):
+        told = said(snapshot, fabric)
+        if says_the_same(self._known, told, fabric):
             return self._is_unmoved(netbox, self._known, self._known.memory.counts, same=True)
         translation = self._translate(snapshot, fabric)
+        self._wanted = Wanted.of(translation, told)
         if not gaps(snapshot, translation):
-            self._look_at = to_look_at(self._known, translation, fabric)
+            self._look_at = to_look_at(self._known, self._wanted, translation.unseen, fabric)
         if self._look_at is None or self._look_at.units:
             return False
         return self._is_unmoved(netbox, self._known, Counter(record.model for record in translation.records))
@@ -234,6 +239,8 @@ class Run:
     def _full(self, netbox: NetBoxReader, fabric: Fabric, translation: Translation) -> tuple[Actual, Plan]:
         self.verified, self.verified_at = Verified.FULL, self.now()
         self._mark = mark_now(netbox) if self.lease is not None and self.lease.mine is not None else None
+        if self._mark is not None and self._wanted is None and self.facts.snapshot is not None:
+            self._wanted = Wanted.of(translation, said(self.facts.snapshot, fabric))
         actual = survey(
             netbox,
             fabric,
@@ -262,15 +269,14 @@ class Run:
             return
         if lease is None or lease.mine is None or self.verified_at is None:
             return
-        if facts.plan is None or facts.snapshot is None or facts.translation is None:
+        if facts.plan is None or facts.snapshot is None or facts.translation is None or self._wanted is None:
             return
         if gaps(facts.snapshot, facts.translation):
             return  # of what could not be read, nothing is known
         reporting = self.deadline.reporting()
         netbox.deadline = reporting.within(max(self.deadline.left(), reporting.left() * MEMORY_SHARE))
         found = Confirmed(
-            said=said(facts.snapshot, fabric),
-            records=facts.translation.records,
+            wanted=self._wanted,
             left=rest(facts.plan, applied.settled),
             later=self._look_at.later if facts.plan.more and self._look_at else {},
             refused=bool(applied.refused),

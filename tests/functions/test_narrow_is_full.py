@@ -87,7 +87,7 @@ def test_what_a_run_left_is_written_part_by_part_and_ends_as_a_run_of_everything
     site.world.apply(replace(plan, creates=plan.creates[: int(share * len(plan.creates))]), actual, site.fabric)
     found = site.translation()
     now = units_of(found.records)
-    before = confirmed(found.records, plan, {})
+    before = confirmed(units_of(found.records), plan, {})
     assert all(before[name].open for name in now if name.partition(":")[0] not in MODELS)
     parts_ = 0
     while names := differing(before, now, found.unseen):
@@ -98,7 +98,7 @@ def test_what_a_run_left_is_written_part_by_part_and_ends_as_a_run_of_everything
         assert too_much(part, less, names, found.records, DeletePolicy.MARK) is None
         assert site.world.apply(part, less, site.fabric) == []
         later = {name: now[name].models for name in names - chosen}
-        before = confirmed(found.records, Plan(), later)
+        before = confirmed(units_of(found.records), Plan(), later)
         parts_ += 1
     event(f"{min(parts_, 10)} parts")
     assert site.settled
@@ -112,7 +112,7 @@ def test_nothing_of_what_a_run_left_is_forgotten_when_the_fabric_changes_before_
     site = put(World(), "a", drawn.cluster("a"))
     plan, actual = site.plan()
     site.world.apply(replace(plan, creates=plan.creates[: int(share * len(plan.creates))]), actual, site.fabric)
-    before = confirmed(site.translation().records, plan, {})
+    before = confirmed(units_of(site.translation().records), plan, {})
     churn(site.cluster, drawn.seed, 1 + drawn.changes)
     found = site.translation()
     units = set(differing(before, units_of(found.records), found.unseen))
