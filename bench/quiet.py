@@ -36,8 +36,10 @@ def quiet_runs(cluster: Cluster, size: str, state: Path) -> Iterator[Measure]:
 
 def after_the_first(stage: Stage, cluster: Cluster, size: str) -> Iterator[Measure]:
     """The same, in a NetBox that holds the fabric; and what memory a whole comparison takes."""
-    _, peak = aside(compared, stage.url, stage.token, stage.secrets)
+    (requests_, seconds), peak = aside(compared, stage.url, stage.token, stage.secrets)
     yield Measure("whole comparison, peak memory of its process", size, round(peak), "MiB", "≤ 200")
+    yield Measure("whole comparison, NetBox requests", size, requests_, "")
+    yield Measure("whole comparison, wall time", size, round(seconds, 2), "s")
     _synced(stage, 3600)
     with stage.netbox(60) as netbox:
         before = netbox.count("core/object-changes")
@@ -61,12 +63,13 @@ def after_the_first(stage: Stage, cluster: Cluster, size: str) -> Iterator[Measu
     yield from _cost("one VPC changed", size, changed, 20)
 
 
-def compared(url: str, token: str, secrets: Path) -> None:
-    """A run that reads everything, as one with no memory of the fabric does."""
+def compared(url: str, token: str, secrets: Path) -> tuple[int, float]:
+    """A run that reads everything, as one with no memory of the fabric does: its requests to NetBox, and seconds."""
     with patch("functions.run.recollect", lambda *_: None):
-        outcome, _ = sync_once(url, token, secrets, 3600)
+        outcome, seconds = sync_once(url, token, secrets, 3600)
     if outcome.result is not Result.SUCCEEDED or outcome.verified is not Verified.FULL:
         raise RuntimeError(f"a whole comparison ended {outcome.result}, verified {outcome.verified}")
+    return outcome.netbox_requests, seconds
 
 
 @contextmanager
