@@ -64,7 +64,8 @@ class Snapshot:
         return whole.hexdigest()
 
 
-def _said(item: Resource) -> Any:
-    metadata = item.get("metadata")
-    named = [metadata.get(name) for name in _SAID] if isinstance(metadata, Mapping) else metadata
-    return [named, item.get("spec"), item.get("status")]
+def _said(item: Resource) -> Resource:
+    told = {name: item[name] for name in ("metadata", "spec", "status") if name in item}
+    if isinstance(metadata := told.get("metadata"), Mapping):
+        told["metadata"] = {name: metadata[name] for name in _SAID if name in metadata}
+    return told
