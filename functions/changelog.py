@@ -42,15 +42,13 @@ class Entry:
     before: Mapping[str, Any] = field(default_factory=dict)
     after: Mapping[str, Any] = field(default_factory=dict)
 
-    def concerns(self, fabric: str, wanted: Collection[Ref]) -> bool:
-        """Whether it may be a change of an object of `fabric`, or of one of the `wanted` shared and named objects."""
+    def concerns(self, fabric: str, wanted: Collection[Ref] | None = None) -> bool:
+        """Whether it may be a change of an object of `fabric`, or of one of the `wanted` shared and named objects; of
+        any of these where it is not known which are wanted."""
         if self._is_memory:
             return False
-        return bool(self._keys(fabric)) or self._of_all or not self._refs.isdisjoint(wanted)
-
-    def may_concern(self, fabric: str) -> bool:
-        """The same, whatever shared and named objects the fabric refers to."""
-        return not self._is_memory and (bool(self._keys(fabric)) or self._of_all or bool(self._refs))
+        shared = bool(self._refs) if wanted is None else not self._refs.isdisjoint(wanted)
+        return bool(self._keys(fabric)) or self._of_all or shared
 
     @property
     def _is_memory(self) -> bool:

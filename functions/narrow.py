@@ -40,8 +40,8 @@ from functions.translate.addressing import underlay_key
 from infra.netbox import NetBox, NetBoxReader, Row
 
 MOST_UNITS: Final = 250
-"""Units that are looked at one by one; with more, reading everything costs less. Where a run was cut off, so many of
-what it left are a part that the next run looks at: no run writes more in its time."""
+"""Units that are looked at one by one; with more, everything is read. Where a run was cut off, so many of what it left
+are a part that the next run looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,11 @@ class Wanted:
     def of(cls, translation: Translation, said: str) -> Wanted:
         """By a fabric's records, and what it `said`."""
         return cls(translation.records, said, units_of(translation.records), found_by_key(translation.records))
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many records of each model."""
+        return Counter(record.model for record in self.records)
 
 
 type Units = Mapping[str, frozenset[str]]
@@ -141,14 +146,9 @@ def said(snapshot: Snapshot, fabric: Fabric) -> str:
 
 def says_the_same(known: Recollection, said: str, fabric: Fabric) -> bool:
     """Whether there is nothing to look at, and one need not even translate what the fabric says to know it."""
-    if not known.memory.seen or any(entry.may_concern(fabric.name) for entry in known.since.entries):
+    if not known.memory.seen or any(entry.concerns(fabric.name) for entry in known.since.entries):
         return False
     return known.memory.seen == said
-
-
-def unmoved(counts: Mapping[str, int]) -> Plan:
-    """The plan of a run that found nothing moved; `counts` are its records of each model."""
-    return Plan(unchanged=Counter(counts))
 
 
 def plan_of(
@@ -158,10 +158,7 @@ def plan_of(
     units, wanted = look.units, by_unit(translation.records)
     records = [record for name in units for record in wanted.get(name, ())]
     refs = {ref for record in records for ref in references(record)} | found_by_key(records)
-    known: dict[str, set[str]] = {}
-    for name, some in wanted.items():
-        for record in some:
-            known.setdefault(record.model, set()).add(name)
+    known = {name: {record.model for record in some} for name, some in wanted.items()}
     actual = survey_units(netbox, fabric, units, unit_of, refs, known, at_once)
     order = {(record.model, record.key): at for at, record in enumerate(translation.records)}
     records.sort(key=lambda record: order[record.model, record.key])
@@ -208,7 +205,7 @@ def remember(netbox: NetBox, fabric: Fabric, cluster: Row, holder: int, found: C
     if after is not None:
         settings = config_digest(cluster)
         seen = "" if any(unit.open for unit in units.values()) else found.wanted.said
-        counts = Counter(record.model for record in found.wanted.records)
+        counts = found.wanted.counts
         memory = Memory(mapping_version(), settings, found.verified_at, after, units, stale, found.lease, seen, counts)
         recall.keep(netbox, holder, memory)
 

@@ -38,7 +38,6 @@ from functions.narrow import (
     said,
     says_the_same,
     to_look_at,
-    unmoved,
 )
 from functions.observe import observe
 from functions.outcome import Result, Verified
@@ -174,13 +173,13 @@ class Run:
             self._look_at = to_look_at(self._known, self._wanted, translation.unseen, fabric)
         if self._look_at is None or self._look_at.units:
             return False
-        return self._is_unmoved(netbox, self._known, Counter(record.model for record in translation.records))
+        return self._is_unmoved(netbox, self._known, self._wanted.counts)
 
     def _is_unmoved(
         self, netbox: NetBox, known: Recollection, counts: Mapping[str, int], *, same: bool = False
     ) -> bool:
         self.verified, self.verified_at = Verified.CHANGES, known.memory.verified_at
-        self._know(plan=unmoved(counts), applied=Applied(), same=same)
+        self._know(plan=Plan(unchanged=Counter(counts)), applied=Applied(), same=same)
         with self._on(Side.NETBOX):
             move_mark(netbox, known)
         return True

@@ -95,7 +95,7 @@ def survey_units(
 ) -> Actual:
     """What NetBox holds of `fabric` in `units` (each with the models to look for), and the ids of `refs` besides.
 
-    `known` are all units of the fabric that have something of a model. Up to `at_once` requests are on their way at
+    `known` are all units of the fabric, in the same form. Up to `at_once` requests are on their way at
     the same time. Raises as `survey` does.
     """
     actual = Actual({}, {Ref("site", fabric.site): fabric.site_id, Ref("cluster", fabric.name): fabric.cluster_id})
@@ -107,7 +107,8 @@ def survey_units(
         for name in (name for name, model in MODELS.items() if not (model.shared or model.named)):
             mine = {unit for unit, models in units.items() if name in models}
             others = {ref.key for ref in refs if ref.model == name and unit_of(name, ref.key) not in mine}
-            questions = _questions(name, mine, others, known.get(name, ()), unit_of)
+            every = {unit for unit, models in known.items() if name in models}
+            questions = _questions(name, mine, others, every, unit_of)
             reads = [pool.submit(_read_owned, netbox, name, fabric.name, *one) for one in questions]
             asked[name] = mine, others, reads
         for name, found in by_key.items():

@@ -281,7 +281,7 @@ def test_a_survey_of_some_units_finds_them_and_the_ids_of_others_in_however_many
         fabric = the_fabric(netbox)
         whole = survey(netbox, fabric, found_by_key(records))
         names = sorted(by_unit(records))
-        known = {model: {unit_of(model, record.key) for record in records if record.model == model} for model in OWNED}
+        known = {name: {record.model for record in some} for name, some in by_unit(records).items()}
         for some in (names[::2], names[1::2], names[:1]):
             units = {name: frozenset(record.model for record in by_unit(records)[name]) for name in some}
             refs = {Ref(r.model, r.key) for r in records if not (r.model == "interface" and r.key.endswith("E1/7"))}

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from bench.churn import differences
-from functions import narrow
+from functions import memory, narrow
 from functions.narrow import Look
 from functions.outcome import Outcome, Result, Verified
+from functions.snapshot import Snapshot
 from infra.sandbox.fabric.topology import spine_leaf
 from tests.fabric_content import small_cluster, thing
 from tests.netbox_content import bootstrapped
@@ -64,6 +65,28 @@ def test_a_first_load_that_is_cut_off_again_and_again_goes_on_part_by_part(
         in_sync(told)
         quiet = told.sync()
         assert (quiet.verified, quiet.written, quiet.result) == (Verified.CHANGES, 0, Result.SUCCEEDED)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_what_is_remembered_is_made_while_there_is_time_for_it_and_not_in_the_reserve(
+    ready: ServedNetBox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bool
+) -> None:
+    def never(*_: Any) -> Any:
+        raise AssertionError("of a large fabric this takes seconds")
+
+    def forbid() -> None:
+        for room, name in ((memory, "units_of"), (narrow, "units_of"), (narrow, "found_by_key"), (Snapshot, "digest")):
+            monkeypatch.setattr(room, name, never)
+
+    name = f"early-{first}".lower()
+    with story(ready, tmp_path, name, spine_leaf(name, leaves=2, servers=3, vpcs=2), synced=False) as told:
+        if not first:
+            assert told.sync(cut_after=6, batch=12).result is Result.CONTINUED
+        cut = told.sync(cut_after=6, batch=12, meanwhile=forbid)
+        assert (cut.result, cut.problem) == (Result.CONTINUED, None)
+        monkeypatch.undo()
+        assert to_the_end(told)[-1].verified is Verified.CHANGES
+        in_sync(told)
 
 
 def test_what_is_put_off_is_still_looked_at_when_the_fabric_changes_meanwhile(

@@ -15,12 +15,13 @@ import pytest
 from bench.many import many_clusters
 from functions import registry
 from functions.due import request_id, slot_before
+from functions.errors import Code
 from functions.standing import LEASE, STATE, standing_of
 from functions.tick import Tick
 from functions.ticking import scheduled_at
 from infra.deadline import Deadline
-from infra.netbox import NetBox
-from infra.pubsub import open_publisher
+from infra.netbox import DeletePermit, NetBox
+from infra.pubsub import Publisher, PublishError, open_publisher
 from infra.sandbox.emulator import Emulator
 from infra.sandbox.process import free_port
 from infra.sandbox.serving import Serving
@@ -176,6 +177,30 @@ def test_a_lease_that_was_taken_meanwhile_is_left_alone(empty: Clock, ready: Ser
         assert not seen.expire({"fabric_error": "a lie"})
         found = registry.find(netbox, "t-race")["custom_fields"]
     assert (found[LEASE]["holder"], found["fabric_error"]) == ("run-2", None)
+
+
+@pytest.mark.parametrize("kind", ["silent", "late"])
+def test_what_could_not_be_told_is_not_written_and_is_told_by_the_next_tick(
+    empty: Clock, ready: ServedNetBox, kind: str
+) -> None:
+    def closed() -> Publisher:
+        raise PublishError("no credentials", retryable=False)
+
+    name, now = f"t-un-{kind}", datetime.now(UTC)
+    with opened(ready) as netbox:
+        with_fabric(netbox, name)
+        past = {"number": 1, "holder": "gone", "request": "r", "until": "2026-01-01T00:00:00+00:00"}
+        silent, late = {"fabric_lease": past}, {"fabric_last_attempt": (now - timedelta(hours=1)).isoformat()}
+        record(ready, name, **(silent if kind == "silent" else late))
+        before = registry.find(netbox, name)["custom_fields"]
+        report = Tick(netbox, closed, empty.requests, empty.outcomes, netbox.deadline, now, EVERY).run()
+        assert (report.whole, report.problem is not None and report.problem.code) == (False, Code.PUBLISH_FAILED)
+        assert registry.find(netbox, name)["custom_fields"] == before
+    told = empty.tick()
+    assert (told["recovered"], told["told"]) == ((1, 0) if kind == "silent" else (0, 1))
+    with opened(ready) as netbox:  # it would be late, and told so, in the tests that follow
+        id_ = registry.find(netbox, name)["id"]
+        netbox.delete(registry.PATH, [id_], DeletePermit(frozenset({(registry.PATH, id_)})))
 
 
 def test_who_is_late_is_told_once_and_so_is_that_it_is_late_no_longer(empty: Clock, ready: ServedNetBox) -> None:
