@@ -47,7 +47,8 @@ GRACE: Final = 0.5
 """Seconds after the deadline for the requests in flight to notice it; they end by it themselves."""
 
 HUNG: Final = 2 * BATCH_SECONDS
-"""Seconds after which nothing waits any more for a request that is on its way, but for what refers to its rows."""
+"""Seconds after which nothing waits any more for a request that is on its way, but for what refers to its rows. One
+more is then sent than else would be: not one for each that hangs, for NetBox may only be slow, and drown in them."""
 
 
 @dataclass(slots=True)
@@ -123,7 +124,8 @@ class Applier:
             if not len(flights):
                 self.netbox.deadline.pause(pause)
             return True
-        while len(flights) < window.room:
+        room = min(self.most_in_flight, window.room + (flights.age >= HUNG))
+        while len(flights) < room:
             if not (batch := self._next(turns, flights, at_once)) and not (len(flights) or turns.over):
                 # Shortly before the deadline one may do alone what two cannot do beside each other.
                 batch, at_once = self._next(turns, flights, 1), 1
@@ -141,8 +143,10 @@ class Applier:
         return bool(len(flights)) or not turns.over
 
     def _next(self, turns: Turns, flights: Flights, at_once: int) -> list[Operation]:
-        left = self.netbox.deadline.left()
-        return turns.next(flights.batches, self._waits, lambda op: self.pace.fits(op.model, verb_of(op), left, at_once))
+        return turns.next(flights.batches, self._waits, partial(self._fits, at_once), eager=flights.age >= HUNG)
+
+    def _fits(self, at_once: int, op: Operation) -> int:
+        return self.pace.fits(op.model, verb_of(op), self.netbox.deadline.left(), at_once)
 
     def _waits(self, op: Operation) -> bool:
         """Whether something that the operation needs is not there, and may still come."""
@@ -299,9 +303,8 @@ class Applier:
         record = op.record
         self.actual.ids[Ref(record.model, record.key)] = row["id"]
         existing = existing_of(record.model, row)
-        sent = fields_of(op)
         differ = differences(record, existing, self.actual.ids, self.fabric, created=isinstance(op, Create))
-        if kept := [change for change in differ if change.field in sent]:
+        if kept := [change for change in differ if change.field in fields_of(op)]:
             text = "; ".join(f"{c.field} is {c.before!r}, not {c.after!r}" for c in kept)
             self._refuse(op, f"NetBox took it, but {text}", done)
         elif isinstance(op, Update) and op.aside:
@@ -312,11 +315,10 @@ class Applier:
             done.settled.append(op)
             if isinstance(op, Update) and MODELS[op.model].shared:
                 done.settled.append(Create(record))  # which it was in the plan, if another run made it meanwhile
-            if is_extra(op):
-                return
-            done.left -= 1
-            made = done.marked if isinstance(op, Update) and op.mark else done.updated
-            (done.created if isinstance(op, Create) else made)[record.model] += 1
+            if not is_extra(op):
+                done.left -= 1
+                made = done.marked if isinstance(op, Update) and op.mark else done.updated
+                (done.created if isinstance(op, Create) else made)[record.model] += 1
 
     def _tagged(self, op: Create | Update, existing: Existing) -> bool:
         """Whether the object has the tags that it should."""

@@ -109,6 +109,7 @@ def applied(
     url: str,
     seconds: float = 120.0,
     before: Callable[[], None] = lambda: None,
+    *,
     may_go_on: Callable[[], None] = lambda: None,
     others: Callable[[], int] = lambda: 0,
 ) -> tuple[Applied, Plan]:
@@ -200,12 +201,13 @@ def test_a_fault_in_mid_run_stops_it_and_what_was_on_its_way_beside_it_counts(re
     assert set(there(ready).values()) == {1}
 
 
-@pytest.mark.parametrize("deliver", [False, True])
+@pytest.mark.parametrize(("deliver", "beside"), [(False, 0), (True, 40)])
 def test_a_request_that_hangs_keeps_none_of_the_others_and_is_told_at_the_deadline(
-    ready: ServedNetBox, deliver: bool
+    ready: ServedNetBox, deliver: bool, beside: int
 ) -> None:
     with proxied(ready.url) as proxy:
-        done, plan = applied(ready, proxy.url, 30.0, trouble(proxy, hostile.silent, deliver=deliver))
+        hangs = trouble(proxy, hostile.silent, deliver=deliver)
+        done, plan = applied(ready, proxy.url, 40.0, hangs, others=lambda: beside)
         assert (done.cut, done.stopped, done.refused) == (True, None, [])
         # The others went on: all ports but those of the one that hangs, and the cables that need none of these.
         assert done.created["interface"] == 40

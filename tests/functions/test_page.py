@@ -61,6 +61,7 @@ def browser(tmp_path: Path) -> Iterator[Any]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
     driver.set_page_load_timeout(60)
+    driver.implicitly_wait(5)  # for what is looked for while one page follows another
     try:
         yield driver
     finally:
@@ -207,6 +208,7 @@ def test_a_person_comes_from_netbox_syncs_now_and_opens_what_was_made(served: De
     one(browser, "input[name=username]").send_keys(served.netbox.running.username)
     one(browser, "input[name=password]").send_keys(served.netbox.running.password)
     one(browser, "form[action*=login] button[type=submit]").click()
+    assert eventually(lambda: "/login" not in browser.current_url, 20.0)  # else its answer comes after the next page
     browser.get(f"{served.netbox.url}/virtualization/clusters/?q=journey")
     link(browser, "journey").click()
     began = time.monotonic()

@@ -119,6 +119,31 @@ def test_more_at_once_takes_few_more(counts: list[int], chance: random.Random, a
     assert len(walk(plan, chance, at_once, size)) <= fewest + len(plan) // 20 + len(counts) + 1
 
 
+@given(PLANS.filter(any), LUCK, st.integers(1, 40))
+def test_beside_a_request_that_hangs_all_goes_but_what_needs_its_rows(
+    counts: list[int], chance: random.Random, size: int
+) -> None:
+    plan = Plan(tuple(Create(record) for record in fabric(counts, chance)))
+    coming = {Ref(op.model, op.key) for op in plan.creates}
+    turns, there, landed = Turns(waves(plan)), set[Ref](), list[Operation]()
+
+    def waits(op: Operation) -> bool:
+        return any(ref in coming and ref not in there for ref in needs(op))
+
+    def land(batch: list[Operation]) -> None:
+        landed.extend(batch)
+        there.update(Ref(op.model, op.key) for op in batch)
+
+    for _ in range(chance.randrange(6)):
+        land(turns.next([], waits, lambda op: size))
+    hangs = turns.next([], waits, lambda op: size)
+    while hangs and (batch := turns.next([hangs], waits, lambda op: size, eager=True)):
+        land(batch)
+    held = {each for op in hangs for each in touched(op)}
+    for op in plan.creates:
+        assert op in landed or op in hangs or held & touched(op) or waits(op)
+
+
 def test_what_takes_a_name_waits_until_the_wave_that_gives_it_up_has_landed() -> None:
     box = device("lab", "d")
     old, new = port(box, "p1"), port(box, "p2")
