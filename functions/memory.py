@@ -284,12 +284,15 @@ def _waits(stale: Stale, actual: Actual) -> bool:
 
 
 def confirmed(units: Mapping[str, Unit], left: Plan, later: Mapping[str, Collection[str]]) -> dict[str, Unit]:
-    """What NetBox holds of `units`. Open are the units of which something is `left` to write, and those that were not
-    looked at (`later`, with the models of which there may be something)."""
+    """What NetBox holds of `units`. Open are the units of which something is `left` to write, to mark as gone, or held
+    though it is gone; and those that were not looked at (`later`, with the models of which there may be something)."""
     ops: list[Create | Update] = [*left.creates, *left.updates, *left.held]
-    open_ = {unit_of(op.model, op.key) for op in ops}
-    found = {name: Unit(_OPEN, u.models) if name in open_ else u for name, u in units.items()}
-    return found | {name: Unit(_OPEN, frozenset(some)) for name, some in later.items()}
+    gone = [*((op.model, op.key) for op in left.marks), *((s.model, s.key) for hold in left.holds for s in hold.stale)]
+    open_ = {name: units[name].models for op in ops if (name := unit_of(op.model, op.key)) in units}
+    for model, key in gone:  # of which the fabric may have nothing any more
+        name = unit_of(model, key)
+        open_[name] = open_.get(name, units[name].models if name in units else frozenset()) | {model}
+    return {**units, **{name: Unit(_OPEN, frozenset(some)) for name, some in (open_ | {**later}).items()}}
 
 
 def portion(names: Collection[str], first: Collection[str], records: Iterable[Record], most: int) -> frozenset[str]:

@@ -109,6 +109,20 @@ def test_what_is_put_off_is_still_looked_at_when_the_fabric_changes_meanwhile(
         assert (last.verified, last.written, last.result) == (Verified.FULL, 0, Result.SUCCEEDED)
 
 
+def test_a_run_cut_off_before_it_marks_what_is_gone_leaves_that_to_the_next(
+    ready: ServedNetBox, tmp_path: Path
+) -> None:
+    with story(ready, tmp_path, "unmarked", small_cluster("unmarked")) as told:
+        without(told.cluster, "Connection", "server-1--unbundled")
+        cut = told.sync(cut_after=1)
+        assert (cut.result, cut.left) == (Result.CONTINUED, 2)
+        next_one = told.sync()
+        assert (next_one.result, next_one.left) == (Result.SUCCEEDED, 0)
+        for path, name in (("dcim/cables", "label"), ("dcim/interfaces", "name")):
+            marked = [row for row in told.owned(path) if "fabric-stale" in {tag["slug"] for tag in row["tags"]}]
+            assert len(marked) == 1, [row[name] for row in told.owned(path)]
+
+
 def test_what_could_not_be_read_when_a_run_was_cut_off_is_not_taken_for_known(
     ready: ServedNetBox, tmp_path: Path
 ) -> None:

@@ -258,9 +258,10 @@ def test_what_the_fabric_no_longer_has_is_marked_and_kept(world: World) -> None:
     cluster = world.fabrics["wrapped"].cluster
     cluster.delete("Connection", "server-1--unbundled")
     world.request("wrapped", "stale")
-    outcome = world.ends("chain-stale")[-1]
-    assert outcome["result"] == "succeeded"
-    assert outcome["objects"]["cable"] == {"unchanged": 1, "stale": 1, "marked": 1}
+    outcomes = world.ends("chain-stale")  # several where the machine is slow
+    assert outcomes[-1]["result"] == "succeeded"
+    cables = [outcome["objects"].get("cable", {}) for outcome in outcomes]
+    assert [sum(counts.get(name, 0) for counts in cables) for name in ("created", "updated", "marked")] == [0, 0, 1]
     with opened(world.netbox) as netbox:
         assert netbox.count("dcim/cables", {"cf_fabric_name": "wrapped"}) == 2
         assert netbox.count("dcim/cables", {"cf_fabric_name": "wrapped", "tag": "fabric-stale"}) == 1

@@ -18,6 +18,7 @@ from functions.memory import (
     Memory,
     Unit,
     against,
+    confirmed,
     differing,
     due_at,
     full_hours,
@@ -26,6 +27,7 @@ from functions.memory import (
     units_of,
 )
 from functions.outcome import Result
+from functions.plan import Hold, Plan, Stale, Update
 from functions.records import MODELS, Record, Ref
 from functions.standing import Lease, Standing
 
@@ -190,3 +192,14 @@ def test_an_id_is_either_seen_or_asked_for_again(seen: set[int], after: int, mor
     missing = gaps(seen, after, after + more)
     assert not seen.intersection(missing)
     assert set(range(after + 1, after + more + 1)) <= seen | set(missing)
+
+
+def test_what_is_gone_and_neither_marked_nor_waiting_is_looked_at_again() -> None:
+    cable = Stale("cable", "f/Connection/default/c#leaf-1/E1/1", 7)
+    for left in (
+        Plan(stale=(cable,), holds=(Hold((cable,), "too much is gone at once"),)),
+        Plan(stale=(cable,), marks=(Update(Record("cable", cable.key, {}), 7, (), mark=True),)),
+    ):
+        unit = confirmed({}, left, {})["f/Connection/default/c"]
+        assert (unit.open, unit.models) == (True, frozenset({"cable"}))
+    assert confirmed({}, Plan(stale=(cable,), waiting=(cable,)), {}) == {}

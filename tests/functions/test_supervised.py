@@ -188,6 +188,11 @@ def test_of_many_requests_at_once_one_runs_and_each_gets_its_one_outcome(at_home
     assert sorted(outcome["request_id"] for outcome in told) == sorted(wanted)
     assert all(outcome["skip"] in ("busy", None) for outcome in told)
     made = sum(outcome["objects"].get("device", {}).get("created", 0) for outcome in told)
+    unconfirmed = sum(outcome["unconfirmed"] for outcome in told)
     with opened(ready) as netbox:
-        assert made == netbox.count("dcim/devices", {"cf_fabric_name": "many"}) == 3, "nothing was made twice"
-    assert {one.status for one in asked} == {200}
+        there = netbox.count("dcim/devices", {"cf_fabric_name": "many"})
+        assert made <= there <= made + unconfirmed, "what one of them made is all there is"
+        assert {one.status for one in asked} == {200}
+        # A slow machine does not get to the devices in one deadline.
+        assert done_at_last(at_home, "many").outcome["result"] == "succeeded"
+        assert netbox.count("dcim/devices", {"cf_fabric_name": "many"}) == 3
