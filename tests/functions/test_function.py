@@ -258,10 +258,12 @@ def test_what_the_fabric_no_longer_has_is_marked_and_kept(world: World) -> None:
     cluster = world.fabrics["wrapped"].cluster
     cluster.delete("Connection", "server-1--unbundled")
     world.request("wrapped", "stale")
-    outcomes = world.ends("chain-stale")  # several where the machine is slow
+    # Where the machine is slow they are several, and the mark may be one that was never confirmed.
+    outcomes = world.ends("chain-stale")
     assert outcomes[-1]["result"] == "succeeded"
     cables = [outcome["objects"].get("cable", {}) for outcome in outcomes]
-    assert [sum(counts.get(name, 0) for counts in cables) for name in ("created", "updated", "marked")] == [0, 0, 1]
+    assert sum(counts.get(name, 0) for counts in cables for name in ("created", "updated")) == 0
+    assert sum(counts.get("marked", 0) for counts in cables) + sum(outcome["unconfirmed"] for outcome in outcomes) >= 1
     with opened(world.netbox) as netbox:
         assert netbox.count("dcim/cables", {"cf_fabric_name": "wrapped"}) == 2
         assert netbox.count("dcim/cables", {"cf_fabric_name": "wrapped", "tag": "fabric-stale"}) == 1
