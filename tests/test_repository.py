@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tests import conftest
 from tests.waits import endless
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -313,3 +314,9 @@ def test_ci_refuses_a_run_with_too_few_tests(tmp_path: Path) -> None:
 
 def test_ci_accepts_a_run_in_which_other_tests_were_skipped(tmp_path: Path) -> None:
     assert judged(tmp_path, ("netbox", None), ("other", "no sample"), least=1).returncode == 0
+
+
+def test_tests_that_share_an_id_are_refused(request: pytest.FixtureRequest) -> None:
+    conftest.pytest_collection_modifyitems([request.node])
+    with pytest.raises(pytest.UsageError, match="share_an_id"):
+        conftest.pytest_collection_modifyitems([request.node, request.node])

@@ -187,6 +187,9 @@ def test_of_many_requests_at_once_one_runs_and_each_gets_its_one_outcome(at_home
     told = [outcome for one in asked for outcome in one.outcomes] + at_home.outcomes(1.0)
     assert sorted(outcome["request_id"] for outcome in told) == sorted(wanted)
     assert all(outcome["skip"] in ("busy", None) for outcome in told)
+    ran = {outcome["result"] for outcome in told} - {"skipped"}
+    assert ran, "one of them ran"
+    assert ran <= {"succeeded", "continued", "timed_out"}
     made = sum(outcome["objects"].get("device", {}).get("created", 0) for outcome in told)
     unconfirmed = sum(outcome["unconfirmed"] for outcome in told)
     with opened(ready) as netbox:
