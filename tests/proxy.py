@@ -69,7 +69,7 @@ class Proxy:
     """Passes every request on to `upstream` (speaking TLS itself where that does), and keeps what it saw in `seen`.
 
     `misbehave` lets a behaviour of `tests.hostile` answer in the upstream's place, until `behave`.
-    `lag` is for how many seconds what writes is held back: so a machine that is fast is no faster than that.
+    Within `slowed`, what writes is held back: so a machine that is fast is no faster than that.
     `most_writes_at_once` is how many requests that write were with the upstream at the same time, at most.
     """
 
@@ -82,7 +82,7 @@ class Proxy:
         self.server: Server | None = None
         self.seen: list[Seen] = []
         self.most_writes_at_once = 0
-        self.lag = 0.0
+        self._lag = 0.0
         self._writing = 0
 
     @property
@@ -113,6 +113,15 @@ class Proxy:
         """Pass everything on, and let go of whatever hangs."""
         self._switch(None)
 
+    @contextlib.contextmanager
+    def slowed(self, seconds: float) -> Iterator[None]:
+        """Within the block, each request that writes waits for so many seconds before it is passed on."""
+        self._lag = seconds
+        try:
+            yield
+        finally:
+            self._lag = 0.0
+
     def _switch(self, trouble: _Trouble | None) -> None:
         with self._lock:
             self._stop.set()
@@ -132,7 +141,7 @@ class Proxy:
             trouble, stop = self._meets(Seen(method, path))
             with self._counted(Seen(method, path)):
                 if Seen(method, path).writes:
-                    stop.wait(self.lag)
+                    stop.wait(self._lag)
                 passed = self._pass_on(method, path, body, headers) if trouble is None or trouble.deliver else b""
             if trouble is not None:
                 trouble.behaviour(_Taken(peer, head, stop))

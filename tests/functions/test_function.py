@@ -173,10 +173,9 @@ def test_a_message_of_attributes_alone_is_a_request(world: World) -> None:
 
 
 def test_what_one_deadline_cannot_hold_goes_on_until_it_is_done_and_writes_nothing_twice(world: World) -> None:
-    world.way.lag = 0.7  # some 25 requests, six of them one after the other: more than fits, however fast the machine
-    world.request("big", "long")
-    outcomes = world.ends("chain-long", within=200.0)
-    world.way.lag = 0.0
+    with world.way.slowed(0.7):  # some 25 requests, six of them one after the other: more than fits on any machine
+        world.request("big", "long")
+        outcomes = world.ends("chain-long", within=200.0)
     assert [outcome["result"] for outcome in outcomes] == ["continued"] * (len(outcomes) - 1) + ["succeeded"]
     assert len(outcomes) > 1
     assert [outcome["attempt"] for outcome in outcomes] == list(range(1, len(outcomes) + 1))
