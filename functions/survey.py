@@ -52,9 +52,22 @@ def survey(
         for name, found in by_key.items():
             _take_in(name, _read(found, netbox), actual)
         _take_in_owned(((name, by_fabric[name]) for name in MODELS if name in by_fabric), netbox, actual, on_model)
+    except DeadlineExceeded as late:
+        raise DeadlineExceeded(_how_far(late, actual)) from late
     finally:
         pool.shutdown(cancel_futures=True)
     return actual
+
+
+def _how_far(late: DeadlineExceeded, actual: Actual) -> str:
+    """What there was no time for, and whether it may be the fabric that is too large, and not NetBox that hangs."""
+    read = sum(map(len, actual.owned.values()))
+    if not read:
+        return str(late)
+    return (
+        f"{late}; {read} objects of the fabric were read by then, and one run has to compare them all: "
+        "where NetBox is no slower than usual, this fabric wants a longer FABRIC_SYNC_DEADLINE_S"
+    )
 
 
 def _read(reading: Future[list[Row]], netbox: NetBoxReader) -> list[Row]:

@@ -75,9 +75,9 @@ class House:
         """Let the fabric's kubeconfig name this server."""
         self.secret(fabric, make_kubeconfig(fabric, url, ca_pem.encode(), "a-token-of-the-tests"))
 
-    def ask(self, fabric: str, id_: str | None = None) -> Asked:
+    def ask(self, fabric: str, id_: str | None = None, *, force: bool = False) -> Asked:
         """Send a sync request as an unwrapped push does; a new one, unless `id_` says which."""
-        return self.post(*requested(fabric, id_ or f"e-{next(_numbers)}"))
+        return self.post(*requested(fabric, id_ or f"e-{next(_numbers)}", force=force))
 
     def post(self, headers: Mapping[str, str], body: Body) -> Asked:
         """Send any request to the function."""
@@ -105,9 +105,9 @@ class House:
         return self.serving.log.read_text()
 
 
-def requested(fabric: str, id_: str = "e-1") -> tuple[Mapping[str, str], bytes]:
+def requested(fabric: str, id_: str = "e-1", *, force: bool = False) -> tuple[Mapping[str, str], bytes]:
     """The headers and the body of a sync request as an unwrapped push."""
-    message = request_message(SyncRequest(fabric, id_, id_, trigger="manual"))
+    message = request_message(SyncRequest(fabric, id_, id_, trigger="manual", force=force))
     return message.attributes, message.data
 
 

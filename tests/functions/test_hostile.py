@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -264,6 +265,22 @@ def test_a_netbox_that_begins_to_hang_ends_in_one_outcome_by_the_deadline(at_hom
     asked = at_home.ask("healthy")
     one_outcome_in_time(asked, "healthy")
     assert (asked.outcome["result"], asked.code) == ("timed_out", "netbox_timeout")
+
+
+def is_of_cables(seen: Seen) -> bool:
+    return seen.method == "GET" and "/dcim/cables/" in seen.path
+
+
+def test_a_comparison_that_the_deadline_ends_tells_how_far_it_got(at_home: House) -> None:
+    """A fabric that is too large for the deadline is no fault of NetBox: who reads it is to know what to do."""
+    assert asked_until_done(at_home, "written").outcome["result"] == "succeeded"
+    at_home.netbox.misbehave(hostile.silent, concerns=is_of_cables)
+    asked = at_home.ask("written", force=True)
+    one_outcome_in_time(asked, "written")
+    assert (asked.outcome["result"], asked.code) == ("timed_out", "netbox_timeout")
+    text = asked.outcome["error"]["text"]
+    assert re.search(r"[1-9][0-9]* objects of the fabric were read by then", text)
+    assert "FABRIC_SYNC_DEADLINE_S" in text
 
 
 def asked_until_done(house: House, fabric: str) -> Asked:
