@@ -14,13 +14,13 @@ from functions.drift import applied
 from functions.errors import Side, SyncStopped
 from functions.fields import APPLIED
 from functions.flights import Flights, Landed
+from functions.meanwhile import conditions, read_again, take_in
 from functions.operations import Operation, fields_of, is_extra, needs, verb_of
 from functions.pace import BATCH_SECONDS, Pace
 from functions.plan import Create, Delete, Plan, Update
 from functions.problems import problem_of
 from functions.records import MODELS, Ref
 from functions.rows import changed_row, new_row
-from functions.survey import survey_by_key
 from functions.turns import Turns
 from functions.waves import waves
 from functions.window import Window
@@ -180,10 +180,7 @@ class Applier:
             rows = [self._row(op) for op in batch if not isinstance(op, Delete)]
             if isinstance(batch[0], Create):
                 return partial(netbox.create, path, rows)
-            # What others put into a field meanwhile is not to be lost.
-            merges = any(spec.merged for spec in MODELS[batch[0].model].fields.values())
-            seen = [self.actual.shared[Ref(op.model, op.key)].seen for op in batch] if merges else []
-            return partial(netbox.update, path, rows, seen)
+            return partial(netbox.update, path, rows, conditions(batch, self.actual))
         if permit is None:
             raise UnpermittedDeleteError(f"a plan with deletes of {batch[0].model} objects came without a permit")
         ids = [op.stale.id for op in batch if isinstance(op, Delete)]
@@ -233,8 +230,9 @@ class Applier:
         if _not_begun(refusal) and window.wait(refusal.retry_after, self.netbox.deadline.left()):
             turns.again(batch)
             return
+        seen = conditions(batch, self.actual)
         rest = self._read_again(batch, refusal, done)
-        if rest != batch or isinstance(refusal, StaleObjectError):
+        if rest != batch or conditions(rest, self.actual) != seen:
             for verb in (Create, Update):
                 turns.again([op for op in rest if isinstance(op, verb)])
         elif refusal.status not in REFUSALS or isinstance(refusal, UnusableAnswerError):
@@ -258,20 +256,12 @@ class Applier:
         NetBox refuses a request with objects that were made meanwhile whole, and answers 500 where two such requests
         met in its database; and 412 where objects were changed since they were read.
         """
-        model = batch[0].model
-        if not MODELS[model].shared or not (verb_of(batch[0]) == "create" or isinstance(refusal, StaleObjectError)):
+        met = MODELS[batch[0].model].shared and verb_of(batch[0]) == "create"
+        if not (met or isinstance(refusal, StaleObjectError)):
             return batch
-        survey_by_key(self.netbox, model, [op.key for op in batch], self.actual)
-        rest: list[Operation] = []
-        for op in batch:
-            there = self.actual.shared.get(ref := Ref(model, op.key))
-            if isinstance(op, Delete) or ref not in self.actual.ids:
-                rest.append(op)
-            elif there and (changes := differences(op.record, there, self.actual.ids, self.fabric)):
-                rest.append(Update(op.record, there.id, changes))
-            else:
-                done.left -= 1
-                done.settled.append(op)
+        rest, needless = read_again(self.netbox, batch, self.actual, self.fabric)
+        done.left -= len(needless)
+        done.settled += needless
         return rest
 
     def _split(self, batch: list[Operation], refusal: NetBoxError, turns: Turns, done: Applied) -> None:
@@ -303,6 +293,7 @@ class Applier:
         record = op.record
         self.actual.ids[Ref(record.model, record.key)] = row["id"]
         existing = existing_of(record.model, row)
+        take_in(record, existing, self.actual)
         differ = differences(record, existing, self.actual.ids, self.fabric, created=isinstance(op, Create))
         if kept := [change for change in differ if change.field in fields_of(op)]:
             text = "; ".join(f"{c.field} is {c.before!r}, not {c.after!r}" for c in kept)

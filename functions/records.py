@@ -83,6 +83,11 @@ class Model:
     shared: bool = False
     named: bool = False
 
+    @property
+    def mixed(self) -> tuple[str, ...]:
+        """The fields that hold what others put there beside ours."""
+        return tuple(name for name, spec in self.fields.items() if spec.merged or spec.shape is Shape.OWN_KEYS)
+
 
 _PLAIN = Field()
 _ONCE = Field(once=True)

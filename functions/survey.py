@@ -222,9 +222,8 @@ def survey_by_key(netbox: NetBoxReader, name: str, keys: list[str], actual: Actu
 def _read_by_key(netbox: NetBoxReader, name: str, keys: list[str]) -> list[Row]:
     model = MODELS[name]
     natural = model.natural[0]
-    merged = [field for field, spec in model.fields.items() if spec.merged]
-    seen = ["last_updated"] if merged else []
-    fields = (*fields_to_read(name), "tags") if model.named else (natural, *merged, *seen)
+    seen = ("last_updated",) if model.mixed else ()
+    fields = (*fields_to_read(name), "tags") if model.named else (natural, *model.mixed, *seen)
     found: list[Row] = []
     for at in range(0, len(keys), KEYS_PER_REQUEST):
         some = keys[at : at + KEYS_PER_REQUEST]
@@ -240,13 +239,15 @@ def _take_in(name: str, rows: Iterable[Row], actual: Actual) -> None:
         actual.ids[ref] = row["id"]
         if model.named:
             actual.owned.setdefault(name, {})[key] = existing_of(name, row)
-        elif any(spec.merged for spec in model.fields.values()):
+        elif model.mixed:
             actual.shared[ref] = existing_of(name, row)
 
 
 def fields_to_read(name: str) -> Iterator[str]:
-    """The fields to read of a model. A cable's ends are read from its interfaces: with its own terminations a cable
-    costs NetBox twenty times as much."""
+    """The fields to read of a model, and where others write into them, when it was changed. A cable's ends are read
+    from its interfaces: with its own terminations a cable costs NetBox twenty times as much."""
+    if MODELS[name].mixed:
+        yield "last_updated"
     for field, spec in MODELS[name].fields.items():
         if spec.shape is Shape.GENERIC:
             yield from (f"{field}_type", f"{field}_id")

@@ -15,8 +15,10 @@ from functions.rows import references
 from functions.survey import survey
 from infra.deadline import Deadline
 from infra.netbox import NetBox
+from tests import hostile
 from tests.netbox_content import bootstrapped, changes, device_of_people, opened, with_fabric
 from tests.netbox_fixtures import ServedNetBox
+from tests.proxy import Seen, answering, proxied
 from tests.wanted import SHARED, cable, device, port
 
 
@@ -155,3 +157,57 @@ def test_what_netbox_drops_without_a_word_is_a_refusal(ready: ServedNetBox) -> N
         assert [refused.key for refused in done.refused] == [box.key]
         assert "serial is 'padded', not '  padded  '" in done.refused[0].text
         assert done.created["device"] == 0
+
+
+# Contexts, which people write as well
+
+
+def contexts(name: str, value: int) -> list[Record]:
+    """Three devices with a context of ours, and one without."""
+    data = {"hedgehog": {"value": value}}
+    serial = f"s-{value}"
+    boxes = [device(name, f"leaf-{number}", local_context_data=data, serial=serial) for number in range(3)]
+    return [*SHARED, *boxes, device(name, "bare", serial=serial)]
+
+
+def of_contexts(seen: Seen) -> bool:
+    return seen.method == "PATCH" and "/dcim/devices/" in seen.path
+
+
+def test_people_may_write_into_a_context_again_and_again_and_nothing_of_it_is_lost(ready: ServedNetBox) -> None:
+    with opened(ready) as netbox:
+        fabric = with_fabric(netbox, "restless")
+        assert synced(netbox, fabric, contexts("restless", 1)).refused == []
+        written: list[int] = []
+
+        def meanwhile(seen: Seen) -> bool:
+            """Three times a person is faster, each time at another device."""
+            if of_contexts(seen) and len(written) < 3:
+                (row,) = netbox.read("dcim/devices", {"name": f"leaf-{len(written)}", "site": "restless"})
+                noted = {**row["local_context_data"], "people": len(written)}
+                netbox.update("dcim/devices", [{"id": row["id"], "local_context_data": noted}])
+                written.append(row["id"])
+            return False
+
+        with proxied(ready.url) as way, NetBox(way.url, ready.token_v2, Deadline.after(120)) as door:
+            way.misbehave(hostile.silent, concerns=meanwhile)
+            done = synced(door, fabric, contexts("restless", 2))
+        assert (done.refused, done.stopped, done.left, done.updated["device"]) == ([], None, 0, 4)
+        assert len(written) == 3
+        rows = {row["id"]: row for row in netbox.read("dcim/devices", {"cf_fabric_name": "restless"})}
+        found = [rows[id_]["local_context_data"] for id_ in written]
+        assert found == [{"hedgehog": {"value": 2}, "people": number} for number in range(3)]
+        assert {row["serial"] for row in rows.values()} == {"s-2"}
+
+
+def test_where_netbox_says_moved_of_what_did_not_move_its_objects_are_refused_and_the_run_ends(
+    ready: ServedNetBox,
+) -> None:
+    with opened(ready) as netbox, proxied(ready.url) as way:
+        fabric = with_fabric(netbox, "moved")
+        assert synced(netbox, fabric, contexts("moved", 1)).refused == []
+        way.misbehave(answering("412 Precondition Failed", b'{"detail": "Precondition failed."}'), concerns=of_contexts)
+        with NetBox(way.url, ready.token_v2, Deadline.after(120)) as door:
+            done = synced(door, fabric, contexts("moved", 2))
+        assert (len(done.refused), done.left, done.stopped, done.cut) == (4, 0, None, False)
+        assert sum(map(of_contexts, way.seen)) < 10

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from infra.netbox import DeletePermit, NetBox
 from infra.sandbox.fabric.manifests import Cluster
 from infra.sandbox.fabric.serve import serve
 from infra.secrets import DirectorySecrets
-from tests.fabric_content import small_cluster
+from tests.fabric_content import small_cluster, thing
 from tests.netbox_content import bootstrapped, changes, opened, with_fabric
 from tests.netbox_fixtures import ServedNetBox
 from tests.story import Story, story, without
@@ -133,6 +134,52 @@ def test_two_sites_that_are_added_to_one_as_number_at_once_are_both_there(ready:
         found = sites_by_number(told)
         assert found
         assert all(sites >= {"one-site", "my-site", "other-site"} for sites in found.values()), found
+        told.settings(fabric_full_hours=0)
+        assert told.sync().written == 0
+
+
+INSTALLED = {"config": {"fabric": {"mode": "spine-leaf"}}}
+
+
+def told_in_contexts(told: Story) -> list[dict[str, Any]]:
+    """The data of the fabric's config context, and of its devices."""
+    (context,) = told.netbox.read("extras/config-contexts", {"name": f"fabric-{told.name}"})
+    return [context["data"], *(row["local_context_data"] or {} for row in told.owned("dcim/devices"))]
+
+
+def test_what_people_write_into_contexts_meanwhile_stays(ready: ServedNetBox, tmp_path: Path) -> None:
+    cluster = small_cluster("contexts", switches=3).load([thing("Fabricator", "default", INSTALLED)])
+    with story(ready, tmp_path, "contexts", cluster) as told:
+
+        def noted() -> None:
+            """A person writes a note into every context, beside what is ours."""
+            for path, key, rows in (
+                ("dcim/devices", "local_context_data", told.owned("dcim/devices")),
+                (
+                    "extras/config-contexts",
+                    "data",
+                    told.netbox.read("extras/config-contexts", {"name": "fabric-contexts"}),
+                ),
+            ):
+                for row in rows:
+                    told.netbox.update(path, [{"id": row["id"], key: {**(row[key] or {}), "people": {"note": 1}}}])
+
+        without(told.cluster, "Connection", "mesh-2")
+        without(told.cluster, "Switch", "leaf-3")
+        switches = told.cluster.names("Switch")
+        for switch in switches:
+            told.cluster.patch("Switch", switch, {"spec": {"vlanNamespaces": ["moved"]}})
+        told.cluster.patch("Fabricator", "default", {"spec": {"config": {"fabric": {"mode": "collapsed-core"}}}})
+        outcome = told.sync(meanwhile=noted)
+        assert (outcome.result, outcome.reasons) == (Result.SUCCEEDED, ())
+        updated = {model: outcome.objects[model]["updated"] for model in ("device", "config_context")}
+        assert updated == {"device": len(switches), "config_context": 1}
+        of_all, *found = told_in_contexts(told)
+        assert "collapsed-core" in str(of_all["hedgehog"])
+        assert sum("moved" in str(data.get("hedgehog")) for data in found) == len(switches)
+        (gone,) = (row for row in told.owned("dcim/devices") if row["name"] == "leaf-3")
+        assert {tag["slug"] for tag in gone["tags"]} >= {"fabric-managed", "fabric-stale"}
+        assert [data.get("people") for data in (of_all, *found)] == [{"note": 1}] * (1 + len(found))
         told.settings(fabric_full_hours=0)
         assert told.sync().written == 0
 
