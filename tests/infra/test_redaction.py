@@ -21,9 +21,9 @@ from tests.proofs.traces import traces
 VALUE = "correct-horse-battery-staple"
 
 
-@pytest.fixture(autouse=True, scope="module")
+@pytest.fixture(autouse=True)
 def own_register() -> Iterator[None]:
-    """What is registered here must not be masked in other tests."""
+    """What one test registers must not be masked in another: hypothesis tries plain words as secrets, too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(redaction, "_known", redaction._Known())
         yield
