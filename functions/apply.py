@@ -251,10 +251,10 @@ class Applier:
                 done.settled.append(op)
 
     def _read_again(self, batch: list[Operation], refusal: NetBoxError, done: Applied) -> list[Operation]:
-        """What is still to be done, where others wrote the same shared objects meanwhile; else the batch as it is.
+        """What is still to be done, where others wrote the same objects meanwhile; else the batch as it is.
 
-        NetBox refuses a request with objects that were made meanwhile whole, and answers 500 where two such requests
-        met in its database; and 412 where objects were changed since they were read.
+        NetBox refuses a request whole where shared objects of it were made meanwhile, and answers 500 where two such
+        requests met in its database; and 412 where objects were changed since they were read.
         """
         met = MODELS[batch[0].model].shared and verb_of(batch[0]) == "create"
         if not (met or isinstance(refusal, StaleObjectError)):

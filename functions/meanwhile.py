@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from functions.actual import Actual, Existing, existing_of
 from functions.compare import differences
+from functions.fields import HOLD_TAG
 from functions.operations import Operation
 from functions.plan import Change, Delete, Update
 from functions.records import MODELS, Record, Ref, Shape
@@ -79,7 +80,8 @@ def _of_owned(netbox: NetBoxReader, batch: Sequence[Operation], actual: Actual) 
     now = {row["id"]: existing_of(model, row) for row in rows}
     rest: list[Operation] = []
     for op in batch:
-        if isinstance(op, Update) and (there := now.get(ids[op.key])):
+        # What a person took in hand meanwhile stays as it was read, and so is refused: the next run sees it held.
+        if isinstance(op, Update) and (there := now.get(ids[op.key])) and HOLD_TAG not in there.tags:
             take_in(op.record, there, actual)
             op = _made_of(op, there, actual)
         rest.append(op)

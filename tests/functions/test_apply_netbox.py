@@ -10,6 +10,7 @@ from functions.applied import Applied
 from functions.apply import Applier
 from functions.compare import compare
 from functions.fabric import Fabric
+from functions.fields import HOLD_TAG
 from functions.records import MODELS, Record, Ref
 from functions.rows import references
 from functions.survey import survey
@@ -198,6 +199,28 @@ def test_people_may_write_into_a_context_again_and_again_and_nothing_of_it_is_lo
         found = [rows[id_]["local_context_data"] for id_ in written]
         assert found == [{"hedgehog": {"value": 2}, "people": number} for number in range(3)]
         assert {row["serial"] for row in rows.values()} == {"s-2"}
+
+
+def test_what_a_person_takes_in_hand_meanwhile_is_left_to_them_and_the_others_go_in(ready: ServedNetBox) -> None:
+    with opened(ready) as netbox:
+        fabric = with_fabric(netbox, "in-hand")
+        assert synced(netbox, fabric, contexts("in-hand", 1)).refused == []
+        (row,) = netbox.read("dcim/devices", {"name": "leaf-1", "site": "in-hand"})
+        tagged: list[Seen] = []
+
+        def meanwhile(seen: Seen) -> bool:
+            if of_contexts(seen) and not tagged:
+                tagged.append(seen)
+                netbox.update("dcim/devices", [{"id": row["id"], "add_tags": [{"slug": HOLD_TAG}]}])
+            return False
+
+        with proxied(ready.url) as way, NetBox(way.url, ready.token_v2, Deadline.after(120)) as door:
+            way.misbehave(hostile.silent, concerns=meanwhile)
+            done = synced(door, fabric, contexts("in-hand", 2))
+        assert [refused.key for refused in done.refused] == ["in-hand/Switch/default/leaf-1"]
+        assert (done.updated["device"], done.left, done.stopped) == (3, 0, None)
+        (now,) = netbox.read("dcim/devices", {"id": row["id"]})
+        assert (now["serial"], now["local_context_data"]) == ("s-1", {"hedgehog": {"value": 1}})
 
 
 def test_where_netbox_says_moved_of_what_did_not_move_its_objects_are_refused_and_the_run_ends(
